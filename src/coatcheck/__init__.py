@@ -1,0 +1,1 @@
+"""Hand a payload over, get an address, claim it back anywhere."""

@@ -1,0 +1,218 @@
+"""Addresses: the URIs that stand for stashes.
+
+The forms are kstash's, so that either library claims what the other made:
+
+    inline://{namespace}/{name}?data={urlencoded base64 of the encoded payload}
+    mem|file|s3://{namespace}/{name}.{digest}
+    mem|file|s3://{namespace}/{name}.{uuid4 hex}?sha256={hex}&size={n}    (streamed)
+
+Namespace and name stand verbatim; only the query is escaped. A share link is an
+address too: its scheme is `https` and its text is the URL.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote_plus, urlencode
+
+from coatcheck.errors import InvalidAddress, InvalidName, UnsupportedBackend
+
+from .digests import DigestAlgorithm, is_digest
+from .names import check_key, check_name, check_namespace, shown
+
+INLINE: Final = "inline"
+LINK: Final = "https"
+STORED_SCHEMES: Final = frozenset({"file", "mem", "s3"})
+MAX_ADDRESS: Final = 32 * 1024
+_MAX_SIZE_DIGITS: Final = 15
+
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)/([^?#]*)(?:\?([^#]*))?")
+_KEY = re.compile(r"(.+)\.([0-9a-f]{32}|[0-9a-f]{64})", re.DOTALL)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Address:
+    """Where a stash is claimed; `str()` gives the text to pass on.
+
+    Equal addresses stand for equal content. `repr()` shows neither an inline
+    payload nor a link's signature; `str()` of such addresses does.
+    """
+
+    scheme: str
+    """`inline`, `mem`, `file`, `s3`, or `https` for any share link."""
+    namespace: str
+    """The stash's namespace."""
+    name: str
+    """The stash's name."""
+    digest: str | None = None
+    """MD5 or SHA-256 of the encoded payload, or a streamed stash's uuid4, in hex."""
+    data: bytes | None = None
+    """The encoded payload of an inline stash."""
+    url: str | None = None
+    """The whole text of a share link."""
+    sha256: str | None = None
+    """A streamed stash's SHA-256 in hex."""
+    size: int | None = None
+    """A streamed stash's bytes."""
+
+    @property
+    def key(self) -> str:
+        """The key of the stored object: name, dot, digest."""
+        return f"{self.name}.{self.digest}"
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the stash was stored as a stream of raw bytes."""
+        return self.sha256 is not None
+
+    @property
+    def redacted(self) -> str:
+        """The text as errors and logs show it: without payload and signature."""
+        if self.url is not None:
+            return f"{self.url.partition('?')[0]}?..."
+        if self.data is not None:
+            return f"inline://{self.namespace}/{self.name}?data=..."
+        return str(self)
+
+    def __str__(self) -> str:
+        if self.url is not None:
+            return self.url
+        base = f"{self.scheme}://{self.namespace}/{self.name}"
+        if self.data is not None:
+            return f"{base}?{urlencode({'data': b64encode(self.data).decode()})}"
+        if self.sha256 is not None:
+            return f"{base}.{self.digest}?sha256={self.sha256}&size={self.size}"
+        return f"{base}.{self.digest}"
+
+    def __repr__(self) -> str:
+        return f"Address({self.redacted!r})"
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read an address.
+
+        Args:
+            text: At most 32 KiB of text.
+
+        Returns:
+            The address; `str()` of it is `text` again, save for the case of the
+            scheme.
+
+        Raises:
+            InvalidAddress: The text is not an address that coatcheck could make.
+            UnsupportedBackend: The scheme is not one of coatcheck's.
+        """
+        if not isinstance(text, str):
+            raise InvalidAddress(f"an address is text, not {type(text).__name__}")
+        if len(text) > MAX_ADDRESS:
+            raise InvalidAddress(
+                f"address {shown(text)} is longer than {MAX_ADDRESS} characters"
+            )
+        found = _ADDRESS.fullmatch(text)
+        if found is None:
+            raise InvalidAddress(
+                f"address {_bare(text)} has not the form scheme://namespace/name"
+            )
+        scheme, namespace, path, query = found.groups()
+        scheme = scheme.lower()
+        if "@" in namespace:
+            raise InvalidAddress(f"address {_bare(text)} carries a user or password")
+        if scheme == INLINE:
+            return _parse_inline(namespace, path, query)
+        if scheme in STORED_SCHEMES:
+            return _parse_stored(scheme, namespace, path, query)
+        raise UnsupportedBackend(
+            f"no backend reads addresses of scheme {scheme[:20]!r}: {_bare(text)}",
+            address=_bare(text),
+        )
+
+
+def _parse_inline(namespace: str, name: str, query: str | None) -> Address:
+    shown_text = shown(f"inline://{namespace}/{name}")
+    _check_parts(namespace, name, shown_text)
+    fields = _query_fields(query, ("data",), shown_text)
+    text = unquote_plus(fields["data"])
+    try:
+        data = b64decode(text, validate=True)
+    except (Base64Error, ValueError):
+        data = b""
+    # Re-encoding also refuses padding bits that no encoder would have set.
+    if not data or b64encode(data).decode() != text:
+        raise InvalidAddress(f"address {shown_text} has data that is not base64")
+    return Address(scheme=INLINE, namespace=namespace, name=name, data=data)
+
+
+def _parse_stored(scheme: str, namespace: str, path: str, query: str | None) -> Address:
+    shown_text = shown(f"{scheme}://{namespace}/{path}")
+    found = _KEY.fullmatch(path)
+    if found is None:
+        raise InvalidAddress(
+            f"address {shown_text} does not end in a dot and a lower-case hex digest"
+        )
+    name, digest = found.groups()
+    _check_parts(namespace, name, shown_text)
+    if query is None:
+        return Address(scheme=scheme, namespace=namespace, name=name, digest=digest)
+    fields = _query_fields(query, ("sha256", "size"), shown_text)
+    sha256, size = fields["sha256"], fields["size"]
+    if not is_digest(sha256) or len(sha256) != DigestAlgorithm.SHA256.hex_length:
+        raise InvalidAddress(f"address {shown_text} has a sha256 that is none")
+    if not _is_size(size):
+        raise InvalidAddress(f"address {shown_text} has a size that is none")
+    return Address(
+        scheme=scheme,
+        namespace=namespace,
+        name=name,
+        digest=digest,
+        sha256=sha256,
+        size=int(size),
+    )
+
+
+def _is_size(text: str) -> bool:
+    if not text.isascii() or not text.isdecimal() or len(text) > _MAX_SIZE_DIGITS:
+        return False
+    return str(int(text)) == text
+
+
+def _check_parts(namespace: str, name: str, shown_text: str) -> None:
+    try:
+        check_namespace(namespace)
+        # Other programs may have stored what is not in normal form C.
+        check_name(name, canonical=False)
+    except InvalidName as error:
+        raise InvalidAddress(f"address {shown_text}: {error.message}") from None
+
+
+def _query_fields(
+    query: str | None, wanted: tuple[str, ...], shown_text: str
+) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in (query or "").split("&")]
+    if tuple(name for name, _, _ in pairs) != wanted:
+        raise InvalidAddress(
+            f"address {shown_text} must have the query {'&'.join(wanted)}"
+            " and nothing else"
+        )
+    return {name: value for name, _, value in pairs}
+
+
+def _bare(text: str) -> str:
+    """Return what may be shown of a text that might hold a payload or a secret."""
+    before_query = re.split(r"[?#]", text, maxsplit=1)[0]
+    scheme, separator, rest = before_query.partition("://")
+    return shown(f"{scheme}{separator}{rest.rpartition('@')[2]}")
+
+
+def check_stash_name(namespace: str, name: str, digest_length: int) -> None:
+    """Refuse a namespace and name that no address could carry.
+
+    Raises:
+        InvalidName: One of them breaks its rules, or the key would be too long.
+    """
+    check_namespace(namespace)
+    check_name(name)
+    check_key(f"{name}.{'0' * digest_length}", what="name with its digest")

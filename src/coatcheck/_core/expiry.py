@@ -1,0 +1,191 @@
+"""Expiration policies and the arithmetic of deadlines.
+
+From its deadline on an object does not exist for readers. `None` stands for "no
+policy" and "no deadline" everywhere, and is later than any deadline.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
+
+from coatcheck.errors import InvalidInput
+
+_MAX_DURATION = timedelta(days=36_500)
+_LONGEST_DEBOUNCE = timedelta(hours=24)
+
+
+def _check_duration(duration: object) -> None:
+    if not isinstance(duration, timedelta):
+        raise InvalidInput(
+            f"a duration must be a timedelta, not {type(duration).__name__}"
+        )
+    if not timedelta(seconds=1) <= duration <= _MAX_DURATION:
+        raise InvalidInput(
+            f"duration {duration} is not between 1 second and {_MAX_DURATION.days} days"
+        )
+    if duration.microseconds:
+        raise InvalidInput(f"duration {duration} is not a whole number of seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class TimeToLive:
+    """Expire a fixed time after the write.
+
+    Args:
+        duration: Whole seconds, from one second to 36 500 days.
+
+    Raises:
+        InvalidInput: The duration is outside these bounds.
+    """
+
+    duration: timedelta
+
+    def __post_init__(self) -> None:
+        _check_duration(self.duration)
+
+
+@dataclass(frozen=True, slots=True)
+class TimeToIdle:
+    """Expire a fixed time after the last read or touch.
+
+    Args:
+        duration: Whole seconds, from one second to 36 500 days.
+
+    Raises:
+        InvalidInput: The duration is outside these bounds.
+    """
+
+    duration: timedelta
+
+    def __post_init__(self) -> None:
+        _check_duration(self.duration)
+
+
+Expiry: TypeAlias = TimeToLive | TimeToIdle
+
+
+def check_aware(moment: datetime, *, what: str) -> None:
+    """Refuse a time without a timezone.
+
+    Raises:
+        InvalidInput: The time is naive.
+    """
+    if moment.utcoffset() is None:
+        raise InvalidInput(f"{what} must have a timezone")
+
+
+def deadline_from(expiry: Expiry | None, since: datetime) -> datetime | None:
+    """Return when an object written or touched at `since` expires."""
+    return None if expiry is None else since + expiry.duration
+
+
+def is_expired(deadline: datetime | None, now: datetime) -> bool:
+    """Tell whether the deadline has come."""
+    return deadline is not None and now >= deadline
+
+
+def later(one: datetime | None, other: datetime | None) -> datetime | None:
+    """Return the later deadline; none at all is the latest."""
+    return None if one is None or other is None else max(one, other)
+
+
+def is_later(one: datetime | None, other: datetime | None) -> bool:
+    """Tell whether `one` is strictly later than `other`."""
+    return one != other and later(one, other) == one
+
+
+def renewed(
+    expiry: Expiry | None, deadline: datetime | None, now: datetime
+) -> datetime | None:
+    """Return the deadline that a read at `now` earns, or None to leave it alone.
+
+    Only TimeToIdle renews, and only when at least a quarter of the idle time (at
+    most a day) has gone since the last renewal: reading often costs few writes.
+    """
+    if not isinstance(expiry, TimeToIdle) or deadline is None:
+        return None
+    debounce = min(expiry.duration / 4, _LONGEST_DEBOUNCE)
+    fresh = now + expiry.duration
+    return fresh if deadline < fresh - debounce else None
+
+
+_UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+_DURATION = re.compile(
+    r"(?:(\d{1,9})d)? ?(?:(\d{1,9})h)? ?(?:(\d{1,9})m)? ?(?:(\d{1,9})s)?"
+)
+
+
+def format_duration(duration: timedelta) -> str:
+    """Return the duration as `1d 2h 3m 4s`, without its zero parts.
+
+    This is the only spelling that objectstore's published clients read.
+    """
+    rest = int(duration.total_seconds())
+    parts: list[str] = []
+    for unit, seconds in _UNITS:
+        count, rest = divmod(rest, seconds)
+        if count:
+            parts.append(f"{count}{unit}")
+    return " ".join(parts) or "0s"
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read a duration of days, hours, minutes and seconds.
+
+    Raises:
+        InvalidInput: The text is no such duration.
+    """
+    found = _DURATION.fullmatch(text.strip())
+    if found is None or not any(found.groups()):
+        raise InvalidInput(f"not a duration such as '1d 2h 3m 4s': {text[:80]!r}")
+    counts = [int(part or 0) for part in found.groups()]
+    seconds = sum(count * unit for count, (_, unit) in zip(counts, _UNITS, strict=True))
+    if seconds > _MAX_DURATION.total_seconds():
+        raise InvalidInput(f"duration {text[:80]!r} is longer than 36 500 days")
+    return timedelta(seconds=seconds)
+
+
+def format_expiry(expiry: Expiry) -> str:
+    """Return the policy as `ttl:<duration>` or `tti:<duration>`."""
+    kind = "ttl" if isinstance(expiry, TimeToLive) else "tti"
+    return f"{kind}:{format_duration(expiry.duration)}"
+
+
+def parse_expiry(text: str) -> Expiry | None:
+    """Read a policy; `manual` is None.
+
+    Raises:
+        InvalidInput: The text is no such policy.
+    """
+    if text == "manual":
+        return None
+    kind, _, duration = text.partition(":")
+    match kind:
+        case "ttl":
+            return TimeToLive(parse_duration(duration))
+        case "tti":
+            return TimeToIdle(parse_duration(duration))
+        case _:
+            raise InvalidInput(f"not an expiration policy: {text[:80]!r}")
+
+
+def format_time(moment: datetime) -> str:
+    """Return an aware time as RFC 3339 in UTC, exact to the microsecond."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def parse_time(text: str) -> datetime:
+    """Read an RFC 3339 time into UTC.
+
+    Raises:
+        InvalidInput: The text is no such time, or has no offset.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidInput(f"not an RFC 3339 time: {text[:80]!r}") from None
+    check_aware(moment, what="an RFC 3339 time")
+    return moment.astimezone(UTC)

@@ -1,0 +1,423 @@
+"""What travels beside the bytes: entries, infos, ranges, modes and receipts."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeAlias
+
+from coatcheck.errors import InvalidInput, InvalidRange
+
+from .digests import DigestAlgorithm, is_digest
+from .expiry import Expiry, check_aware
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+"""The empty mapping that stands where nothing was given."""
+
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_CONTENT_TYPE = re.compile(
+    rf"{_WORD}/{_WORD}(?:[ ]?;[ ]?{_WORD}=(?:{_WORD}|\"[ !\x23-\x5b\x5d-\x7e]*\"))*"
+)
+_ENCODING = re.compile(rf"{_WORD}(?:, ?{_WORD})*")
+_PRINTABLE = re.compile(r"[\x20-\x7e]*")
+_CUSTOM_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_MAX_HEADER = 1024
+_MAX_TAGS = 10
+_MAX_TAG_NAME = 128
+_MAX_TAG = 256
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObjectEntry:
+    """What a listing tells about one object."""
+
+    key: str
+    """The object's name in its bucket."""
+    size: int
+    """Stored bytes."""
+    etag: str
+    """Changes with the bytes; with GENERATION, with every mutation."""
+    modified: datetime
+    """When the object was last written or touched, in UTC."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObjectInfo(ObjectEntry):
+    """All that the store knows about one object; what it cannot tell is None."""
+
+    created: datetime
+    """When the object was written, in UTC."""
+    content_type: str | None = None
+    """Media type of the stored bytes."""
+    encoding: str | None = None
+    """Content-Encoding of the stored bytes, `zstd` for instance."""
+    sha256: str | None = None
+    """SHA-256 of the stored bytes in lower-case hex."""
+    codec: str | None = None
+    """How a payload became bytes: `msgpack` or `raw`."""
+    write_id: str | None = None
+    """Names the write that made the object."""
+    version: str | None = None
+    """The store's version id, where buckets are versioned."""
+    expiry: Expiry | None = None
+    """The expiration policy."""
+    deadline: datetime | None = None
+    """From when on the object does not exist, in UTC."""
+    origin: str | None = None
+    """Where the object came from, an IP address for instance."""
+    filename: str | None = None
+    """The name that a download should have."""
+    cache_control: str | None = None
+    """Cache-Control for links."""
+    content_disposition: str | None = None
+    """Content-Disposition for links."""
+    storage_class: str | None = None
+    """The store's class of storage."""
+    tags: Mapping[str, str] = NOTHING
+    """Tags for the store's own rules, where the store tells them."""
+    custom: Mapping[str, str] = NOTHING
+    """The user's own metadata."""
+
+    def put_info(self) -> PutInfo:
+        """Return what a write of an equal object would be given."""
+        return PutInfo(**{name: getattr(self, name) for name in _COPIED})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PutInfo:
+    """What a write says about its object; all of it is optional.
+
+    Raises:
+        InvalidInput: A field cannot be stored faithfully; the message names it.
+    """
+
+    content_type: str | None = None
+    """Media type, for instance `text/plain; charset=utf-8`."""
+    encoding: str | None = None
+    """Content-Encoding of the bytes as they are handed over."""
+    expiry: Expiry | None = None
+    """The expiration policy; stands with `deadline` or not at all."""
+    deadline: datetime | None = None
+    """When the object expires; stands with `expiry` or not at all."""
+    origin: str | None = None
+    """Where the object came from."""
+    filename: str | None = None
+    """The name that a download should have."""
+    codec: str | None = None
+    """How a payload became bytes: `msgpack` or `raw`."""
+    sha256: str | None = None
+    """SHA-256 of the bytes when the caller knows it, so that nothing hashes twice."""
+    pinned: bool = False
+    """The content is pinned by a digest in its address or row, so that the driver
+    need not compute a SHA-256 of its own."""
+    cache_control: str | None = None
+    """Cache-Control for links."""
+    content_disposition: str | None = None
+    """Content-Disposition for links."""
+    storage_class: str | None = None
+    """The store's class of storage."""
+    tags: Mapping[str, str] = NOTHING
+    """At most ten tags for the store's own rules."""
+    custom: Mapping[str, str] = NOTHING
+    """The user's own metadata; names of `a-z 0-9 . _ -`, at most 64 characters."""
+    created: datetime | None = None
+    """When the object was first written; None is now."""
+    write_id: str | None = None
+    """Names this write, so that a lost answer can be recognised; None is a new one."""
+
+    def __post_init__(self) -> None:
+        _check_pattern("content_type", self.content_type, _CONTENT_TYPE)
+        _check_pattern("encoding", self.encoding, _ENCODING)
+        _check_pattern("cache_control", self.cache_control, _PRINTABLE)
+        _check_pattern("content_disposition", self.content_disposition, _PRINTABLE)
+        _check_pattern("storage_class", self.storage_class, _CUSTOM_CLASS)
+        _check_pattern("codec", self.codec, _CUSTOM_CLASS)
+        _check_pattern("write_id", self.write_id, _CUSTOM_CLASS)
+        _check_text("origin", self.origin)
+        _check_text("filename", self.filename)
+        if self.sha256 is not None and not _is_sha256(self.sha256):
+            raise InvalidInput("sha256 must be 64 lower-case hex digits")
+        if (self.expiry is None) != (self.deadline is None):
+            raise InvalidInput("expiry and deadline stand together or not at all")
+        for what in ("deadline", "created"):
+            moment = getattr(self, what)
+            if moment is not None:
+                check_aware(moment, what=what)
+        if self.custom is not NOTHING:
+            object.__setattr__(self, "custom", _checked_custom(self.custom))
+        if self.tags is not NOTHING:
+            object.__setattr__(self, "tags", _checked_tags(self.tags))
+
+
+_CUSTOM_CLASS = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_COPIED = tuple(
+    field.name for field in fields(PutInfo) if field.name not in ("pinned", "write_id")
+)
+
+
+def _is_sha256(digest: object) -> bool:
+    length = DigestAlgorithm.SHA256.hex_length
+    return isinstance(digest, str) and len(digest) == length and is_digest(digest)
+
+
+def _check_pattern(what: str, text: object, pattern: re.Pattern[str]) -> None:
+    if text is None:
+        return
+    if not isinstance(text, str) or len(text) > _MAX_HEADER:
+        raise InvalidInput(f"{what} must be text of at most {_MAX_HEADER} characters")
+    if pattern.fullmatch(text) is None:
+        raise InvalidInput(f"{what} has a form that headers cannot carry")
+
+
+def _check_text(what: str, text: object) -> None:
+    if text is None:
+        return
+    if not isinstance(text, str):
+        raise InvalidInput(f"{what} must be text, not {type(text).__name__}")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput(f"{what} has a lone surrogate in it") from None
+
+
+def _checked_custom(custom: Mapping[str, str]) -> Mapping[str, str]:
+    held = dict(custom)
+    for name, text in held.items():
+        _check_text("a custom metadata name", name)
+        if _CUSTOM_NAME.fullmatch(name) is None:
+            raise InvalidInput(
+                "custom metadata names are 1 to 64 characters of a-z 0-9 . _ -,"
+                f" not {ascii(name)[:80]}"
+            )
+        if text is None:
+            raise InvalidInput(f"custom metadata {name!r} must be text, not None")
+        _check_text(f"custom metadata {name!r}", text)
+    return MappingProxyType(held) if held else NOTHING
+
+
+def _checked_tags(tags: Mapping[str, str]) -> Mapping[str, str]:
+    held = dict(tags)
+    if len(held) > _MAX_TAGS:
+        raise InvalidInput(f"an object has at most {_MAX_TAGS} tags, not {len(held)}")
+    for name, text in held.items():
+        _check_text("a tag's name", name)
+        _check_text("a tag", text)
+        if not 1 <= len(name) <= _MAX_TAG_NAME or len(text) > _MAX_TAG:
+            raise InvalidInput("tags have names of 1 to 128 and values of 0 to 256")
+    return MappingProxyType(held) if held else NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class ByteSpan:
+    """Bytes from `start` up to, but not including, `stop`."""
+
+    start: int
+    stop: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.stop:
+            raise InvalidRange(f"no bytes from {self.start} up to {self.stop}")
+
+
+@dataclass(frozen=True, slots=True)
+class ByteOffset:
+    """Bytes from `start` to the end."""
+
+    start: int
+
+    def __post_init__(self) -> None:
+        if self.start < 0:
+            raise InvalidRange(f"an offset is not negative: {self.start}")
+
+
+@dataclass(frozen=True, slots=True)
+class ByteSuffix:
+    """The last `length` bytes, or all when there are fewer."""
+
+    length: int
+
+    def __post_init__(self) -> None:
+        if self.length < 1:
+            raise InvalidRange(f"a suffix has at least one byte, not {self.length}")
+
+
+ByteRange: TypeAlias = ByteSpan | ByteOffset | ByteSuffix
+
+
+def resolve_range(byte_range: ByteRange, size: int) -> range:
+    """Return the offsets that a range means in an object of `size` bytes.
+
+    As in RFC 9110: a stop beyond the end is cut, a start at or beyond it is an
+    error, and no range fits an empty object.
+
+    Raises:
+        InvalidRange: No byte of the object lies in the range.
+    """
+    match byte_range:
+        case ByteSpan(start, stop):
+            found = range(start, min(stop, size))
+        case ByteOffset(start):
+            found = range(start, size)
+        case ByteSuffix(length):
+            found = range(max(size - length, 0), size)
+    if not found:
+        raise InvalidRange(f"{byte_range} lies outside an object of {size} bytes")
+    return found
+
+
+class Write(StrEnum):
+    """When a write may happen."""
+
+    OVERWRITE = "overwrite"
+    """Whatever stands under the key."""
+    CREATE = "create"
+    """Only when nothing stands under the key, else AlreadyExists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Write only over the object that has this ETag, else PreconditionFailed."""
+
+    etag: str
+
+
+WriteMode: TypeAlias = Write | Update
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Receipt:
+    """What a finished write tells."""
+
+    etag: str
+    """The ETag of what now stands under the key."""
+    size: int
+    """Stored bytes."""
+    write_id: str
+    """Names this write; it stands in the object's info."""
+    sha256: str | None = None
+    """SHA-256 of the stored bytes, when it is known."""
+    version: str | None = None
+    """The store's version id, where buckets are versioned."""
+    created: bool = False
+    """Whether the key was free before, as far as the store tells."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """One step of a scan."""
+
+    entries: tuple[ObjectEntry, ...]
+    """Objects in UTF-8 order of their keys; stores that know more give ObjectInfo."""
+    prefixes: tuple[str, ...] = ()
+    """With a delimiter: what keys have in common up to it, in UTF-8 order."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Upload:
+    """A multipart upload in progress."""
+
+    key: str
+    """The key that completion writes."""
+    upload_id: str
+    """Names the upload in its bucket."""
+    started: datetime
+    """When it was initiated, in UTC."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """One part that the store holds."""
+
+    number: int
+    """From 1; parts are joined in the order of their numbers."""
+    etag: str
+    """Tells this content of the part from another."""
+    size: int
+    """Bytes."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What a bucket can hold; sizes in bytes, None is without a limit."""
+
+    max_key: int = 1024
+    """UTF-8 bytes of a key."""
+    max_metadata: int | None = None
+    """Bytes of encoded metadata, names and values."""
+    max_single_put: int | None = None
+    """Bytes of one put."""
+    min_part: int = 1
+    """Bytes of every part but the last."""
+    max_part: int | None = None
+    """Bytes of one part."""
+    max_parts: int = 10_000
+    """Parts of one upload, and the highest part number."""
+    max_copy: int | None = None
+    """Bytes of one server-side copy."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Swept:
+    """What a sweep removed."""
+
+    files: int = 0
+    """Temporary files of writes that never ended."""
+    uploads: int = 0
+    """Multipart uploads that were never completed."""
+    folders: int = 0
+    """Empty folders."""
+
+    def __add__(self, other: Swept) -> Swept:
+        return Swept(
+            files=self.files + other.files,
+            uploads=self.uploads + other.uploads,
+            folders=self.folders + other.folders,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SignGet:
+    """A link that reads one object."""
+
+    content_type: str | None = None
+    """The media type that the answer shall claim."""
+    content_disposition: str | None = None
+    """The disposition that the answer shall claim."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SignPut:
+    """A link that writes one object once."""
+
+    content_type: str | None = None
+    """The media type that the upload must have."""
+    max_size: int | None = None
+    """The most bytes that the upload may have."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SignedRequest:
+    """A request that needs no credentials until it expires."""
+
+    method: str
+    """The HTTP method."""
+    url: str
+    """The URL, signature included."""
+    headers: Mapping[str, str] = NOTHING
+    """Headers that must be sent with it."""
+    expires_at: datetime
+    """From when on the store refuses it, in UTC."""
+
+    def __repr__(self) -> str:
+        bare = self.url.partition("?")[0]
+        return f"SignedRequest({self.method} {bare}?..., expires {self.expires_at})"
+
+
+DEFAULT_SWEEP_AGE = timedelta(hours=24)
+"""Litter younger than this may belong to a write in progress."""

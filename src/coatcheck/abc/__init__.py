@@ -1,0 +1,87 @@
+"""The contracts between coatcheck's layers, for those who write a backend.
+
+Test yours with the classes of `coatcheck.testing`.
+"""
+
+from __future__ import annotations
+
+from coatcheck._core.digests import DigestAlgorithm
+from coatcheck._core.objects import (
+    ByteOffset,
+    ByteRange,
+    ByteSpan,
+    ByteSuffix,
+    Limits,
+    ObjectEntry,
+    ObjectInfo,
+    Page,
+    Part,
+    PutInfo,
+    Receipt,
+    SignedRequest,
+    SignGet,
+    SignPut,
+    Swept,
+    Update,
+    Upload,
+    Write,
+    WriteMode,
+)
+
+from ._backend import NO_INFO, AsyncReadable, Backend, Body, Bucket
+from ._capabilities import (
+    CanCopy,
+    CanMultipart,
+    CanScan,
+    CanSign,
+    CanSweep,
+    CanUpdate,
+    Capability,
+    innermost,
+    require,
+)
+from ._observer import Event, Observer
+from ._reader import Reader, Verified
+from ._resource import AsyncResource
+
+__all__ = (
+    "NO_INFO",
+    "AsyncReadable",
+    "AsyncResource",
+    "Backend",
+    "Body",
+    "Bucket",
+    "ByteOffset",
+    "ByteRange",
+    "ByteSpan",
+    "ByteSuffix",
+    "CanCopy",
+    "CanMultipart",
+    "CanScan",
+    "CanSign",
+    "CanSweep",
+    "CanUpdate",
+    "Capability",
+    "DigestAlgorithm",
+    "Event",
+    "Limits",
+    "ObjectEntry",
+    "ObjectInfo",
+    "Observer",
+    "Page",
+    "Part",
+    "PutInfo",
+    "Reader",
+    "Receipt",
+    "SignGet",
+    "SignPut",
+    "SignedRequest",
+    "Swept",
+    "Update",
+    "Upload",
+    "Verified",
+    "Write",
+    "WriteMode",
+    "innermost",
+    "require",
+)

@@ -1,0 +1,40 @@
+"""How a program watches what coatcheck does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from coatcheck.errors import ErrorKind
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """One thing that happened; fields may be added."""
+
+    name: str
+    """An operation (`put`, `get`, ...) or an incident (`touch_failed`)."""
+    backend: str
+    """The backend's scheme."""
+    bucket: str
+    """The bucket."""
+    key: str
+    """The object's key; a prefix for scans."""
+    duration: timedelta | None = None
+    """How long the operation took."""
+    error: ErrorKind | None = None
+    """Why it failed, when it did."""
+
+
+class Observer(Protocol):
+    """Called in the event loop for every event; must return at once.
+
+    An exception that it raises is logged and goes no further.
+    """
+
+    def __call__(self, event: Event, /) -> None:
+        """Take one event."""
+        ...
