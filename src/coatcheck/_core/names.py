@@ -72,7 +72,7 @@ def check_namespace(namespace: str) -> None:
     """Refuse a namespace that an address could not carry verbatim.
 
     A namespace is NFC text of 1 to 255 UTF-8 bytes without control characters,
-    none of `/ ? # @ : [ ]` or a backslash, neither `.` nor `..`, and neither begins nor ends
+    backslashes and `/ ? # @ : [ ]`, neither `.` nor `..`, and neither begins nor ends
     with a space.
 
     Raises:

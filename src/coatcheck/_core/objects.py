@@ -1,21 +1,17 @@
-"""What travels beside the bytes: entries, infos, ranges, modes and receipts."""
+"""What travels beside the bytes: entries, infos, and what a write says."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeAlias
 
-from coatcheck.errors import InvalidInput, InvalidRange
+from coatcheck.errors import InvalidInput
 
 from .digests import DigestAlgorithm, is_digest
 from .expiry import Expiry, check_aware
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 """The empty mapping that stands where nothing was given."""
@@ -87,6 +83,16 @@ class ObjectInfo(ObjectEntry):
     def put_info(self) -> PutInfo:
         """Return what a write of an equal object would be given."""
         return PutInfo(**{name: getattr(self, name) for name in _COPIED})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """One step of a scan."""
+
+    entries: tuple[ObjectEntry, ...]
+    """Objects in UTF-8 order of their keys; stores that know more give ObjectInfo."""
+    prefixes: tuple[str, ...] = ()
+    """With a delimiter: what keys have in common up to it, in UTF-8 order."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -211,213 +217,3 @@ def _checked_tags(tags: Mapping[str, str]) -> Mapping[str, str]:
         if not 1 <= len(name) <= _MAX_TAG_NAME or len(text) > _MAX_TAG:
             raise InvalidInput("tags have names of 1 to 128 and values of 0 to 256")
     return MappingProxyType(held) if held else NOTHING
-
-
-@dataclass(frozen=True, slots=True)
-class ByteSpan:
-    """Bytes from `start` up to, but not including, `stop`."""
-
-    start: int
-    stop: int
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.start < self.stop:
-            raise InvalidRange(f"no bytes from {self.start} up to {self.stop}")
-
-
-@dataclass(frozen=True, slots=True)
-class ByteOffset:
-    """Bytes from `start` to the end."""
-
-    start: int
-
-    def __post_init__(self) -> None:
-        if self.start < 0:
-            raise InvalidRange(f"an offset is not negative: {self.start}")
-
-
-@dataclass(frozen=True, slots=True)
-class ByteSuffix:
-    """The last `length` bytes, or all when there are fewer."""
-
-    length: int
-
-    def __post_init__(self) -> None:
-        if self.length < 1:
-            raise InvalidRange(f"a suffix has at least one byte, not {self.length}")
-
-
-ByteRange: TypeAlias = ByteSpan | ByteOffset | ByteSuffix
-
-
-def resolve_range(byte_range: ByteRange, size: int) -> range:
-    """Return the offsets that a range means in an object of `size` bytes.
-
-    As in RFC 9110: a stop beyond the end is cut, a start at or beyond it is an
-    error, and no range fits an empty object.
-
-    Raises:
-        InvalidRange: No byte of the object lies in the range.
-    """
-    match byte_range:
-        case ByteSpan(start, stop):
-            found = range(start, min(stop, size))
-        case ByteOffset(start):
-            found = range(start, size)
-        case ByteSuffix(length):
-            found = range(max(size - length, 0), size)
-    if not found:
-        raise InvalidRange(f"{byte_range} lies outside an object of {size} bytes")
-    return found
-
-
-class Write(StrEnum):
-    """When a write may happen."""
-
-    OVERWRITE = "overwrite"
-    """Whatever stands under the key."""
-    CREATE = "create"
-    """Only when nothing stands under the key, else AlreadyExists."""
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """Write only over the object that has this ETag, else PreconditionFailed."""
-
-    etag: str
-
-
-WriteMode: TypeAlias = Write | Update
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Receipt:
-    """What a finished write tells."""
-
-    etag: str
-    """The ETag of what now stands under the key."""
-    size: int
-    """Stored bytes."""
-    write_id: str
-    """Names this write; it stands in the object's info."""
-    sha256: str | None = None
-    """SHA-256 of the stored bytes, when it is known."""
-    version: str | None = None
-    """The store's version id, where buckets are versioned."""
-    created: bool = False
-    """Whether the key was free before, as far as the store tells."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Page:
-    """One step of a scan."""
-
-    entries: tuple[ObjectEntry, ...]
-    """Objects in UTF-8 order of their keys; stores that know more give ObjectInfo."""
-    prefixes: tuple[str, ...] = ()
-    """With a delimiter: what keys have in common up to it, in UTF-8 order."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Upload:
-    """A multipart upload in progress."""
-
-    key: str
-    """The key that completion writes."""
-    upload_id: str
-    """Names the upload in its bucket."""
-    started: datetime
-    """When it was initiated, in UTC."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
-    """One part that the store holds."""
-
-    number: int
-    """From 1; parts are joined in the order of their numbers."""
-    etag: str
-    """Tells this content of the part from another."""
-    size: int
-    """Bytes."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
-    """What a bucket can hold; sizes in bytes, None is without a limit."""
-
-    max_key: int = 1024
-    """UTF-8 bytes of a key."""
-    max_metadata: int | None = None
-    """Bytes of encoded metadata, names and values."""
-    max_single_put: int | None = None
-    """Bytes of one put."""
-    min_part: int = 1
-    """Bytes of every part but the last."""
-    max_part: int | None = None
-    """Bytes of one part."""
-    max_parts: int = 10_000
-    """Parts of one upload, and the highest part number."""
-    max_copy: int | None = None
-    """Bytes of one server-side copy."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Swept:
-    """What a sweep removed."""
-
-    files: int = 0
-    """Temporary files of writes that never ended."""
-    uploads: int = 0
-    """Multipart uploads that were never completed."""
-    folders: int = 0
-    """Empty folders."""
-
-    def __add__(self, other: Swept) -> Swept:
-        return Swept(
-            files=self.files + other.files,
-            uploads=self.uploads + other.uploads,
-            folders=self.folders + other.folders,
-        )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SignGet:
-    """A link that reads one object."""
-
-    content_type: str | None = None
-    """The media type that the answer shall claim."""
-    content_disposition: str | None = None
-    """The disposition that the answer shall claim."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SignPut:
-    """A link that writes one object once."""
-
-    content_type: str | None = None
-    """The media type that the upload must have."""
-    max_size: int | None = None
-    """The most bytes that the upload may have."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SignedRequest:
-    """A request that needs no credentials until it expires."""
-
-    method: str
-    """The HTTP method."""
-    url: str
-    """The URL, signature included."""
-    headers: Mapping[str, str] = NOTHING
-    """Headers that must be sent with it."""
-    expires_at: datetime
-    """From when on the store refuses it, in UTC."""
-
-    def __repr__(self) -> str:
-        bare = self.url.partition("?")[0]
-        return f"SignedRequest({self.method} {bare}?..., expires {self.expires_at})"
-
-
-DEFAULT_SWEEP_AGE = timedelta(hours=24)
-"""Litter younger than this may belong to a write in progress."""

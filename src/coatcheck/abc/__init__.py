@@ -6,21 +6,13 @@ Test yours with the classes of `coatcheck.testing`.
 from __future__ import annotations
 
 from coatcheck._core.digests import DigestAlgorithm
-from coatcheck._core.objects import (
-    ByteOffset,
-    ByteRange,
-    ByteSpan,
-    ByteSuffix,
+from coatcheck._core.objects import ObjectEntry, ObjectInfo, Page, PutInfo
+from coatcheck._core.ranges import ByteOffset, ByteRange, ByteSpan, ByteSuffix
+from coatcheck._core.signing import SignedRequest, SignGet, SignPut
+from coatcheck._core.writes import (
     Limits,
-    ObjectEntry,
-    ObjectInfo,
-    Page,
     Part,
-    PutInfo,
     Receipt,
-    SignedRequest,
-    SignGet,
-    SignPut,
     Swept,
     Update,
     Upload,

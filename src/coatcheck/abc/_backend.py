@@ -19,7 +19,8 @@ import os
 from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeAlias
 
-from coatcheck._core.objects import PutInfo, Write
+from coatcheck._core.objects import PutInfo
+from coatcheck._core.writes import Write
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -27,13 +28,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from coatcheck._core.objects import (
-        ByteRange,
-        Limits,
-        ObjectInfo,
-        Receipt,
-        WriteMode,
-    )
+    from coatcheck._core.objects import ObjectInfo
+    from coatcheck._core.ranges import ByteRange
+    from coatcheck._core.writes import Limits, Receipt, WriteMode
 
     from ._capabilities import Capability
     from ._reader import Reader
@@ -117,7 +114,8 @@ class Bucket(Protocol):
             AlreadyExists: CREATE, and an object stands there.
             PreconditionFailed: Update, and another object or none stands there.
             UnsupportedOperation: The bucket lacks CREATE or REPLACE_IF.
-            IntegrityError: The body has another length or SHA-256 than declared.
+            IntegrityError: The body has another length than declared, or another
+                SHA-256 where the store checks it.
             AtCapacity: The store is full.
             OutcomeUnknown: It cannot be told whether the write happened.
             BackendError: The storage failed.

@@ -5,25 +5,16 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, Protocol, cast, overload
 
-from coatcheck._core.objects import DEFAULT_SWEEP_AGE, Write
+from coatcheck._core.writes import DEFAULT_SWEEP_AGE, Write
 from coatcheck.errors import UnsupportedOperation
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
     from datetime import timedelta
 
-    from coatcheck._core.objects import (
-        Page,
-        Part,
-        PutInfo,
-        Receipt,
-        SignedRequest,
-        SignGet,
-        SignPut,
-        Swept,
-        Upload,
-        WriteMode,
-    )
+    from coatcheck._core.objects import Page, PutInfo
+    from coatcheck._core.signing import SignedRequest, SignGet, SignPut
+    from coatcheck._core.writes import Part, Receipt, Swept, Upload, WriteMode
     from coatcheck.errors import CoatcheckError
 
     from ._backend import Body, Bucket

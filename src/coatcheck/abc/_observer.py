@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from datetime import timedelta
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from datetime import timedelta
-
-    from coatcheck.errors import ErrorKind
+from coatcheck.errors import ErrorKind
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

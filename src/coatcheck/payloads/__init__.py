@@ -1,0 +1,1 @@
+"""From payloads to bytes and back: encoding, compression, bodies, integrity."""
