@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from types import MappingProxyType
 
@@ -15,6 +15,12 @@ from .expiry import Expiry, check_aware
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 """The empty mapping that stands where nothing was given."""
+
+
+def nothing() -> Mapping[str, str]:
+    """Return the empty mapping; dataclasses before 3.12 take it from a factory."""
+    return NOTHING
+
 
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _CONTENT_TYPE = re.compile(
@@ -75,9 +81,9 @@ class ObjectInfo(ObjectEntry):
     """Content-Disposition for links."""
     storage_class: str | None = None
     """The store's class of storage."""
-    tags: Mapping[str, str] = NOTHING
+    tags: Mapping[str, str] = field(default_factory=nothing)
     """Tags for the store's own rules, where the store tells them."""
-    custom: Mapping[str, str] = NOTHING
+    custom: Mapping[str, str] = field(default_factory=nothing)
     """The user's own metadata."""
 
     def put_info(self) -> PutInfo:
@@ -128,9 +134,9 @@ class PutInfo:
     """Content-Disposition for links."""
     storage_class: str | None = None
     """The store's class of storage."""
-    tags: Mapping[str, str] = NOTHING
+    tags: Mapping[str, str] = field(default_factory=nothing)
     """At most ten tags for the store's own rules."""
-    custom: Mapping[str, str] = NOTHING
+    custom: Mapping[str, str] = field(default_factory=nothing)
     """The user's own metadata; names of `a-z 0-9 . _ -`, at most 64 characters."""
     created: datetime | None = None
     """When the object was first written; None is now."""
@@ -163,7 +169,7 @@ class PutInfo:
 
 _CUSTOM_CLASS = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _COPIED = tuple(
-    field.name for field in fields(PutInfo) if field.name not in ("pinned", "write_id")
+    each.name for each in fields(PutInfo) if each.name not in ("pinned", "write_id")
 )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from .objects import NOTHING
+from .objects import nothing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +37,7 @@ class SignedRequest:
     """The HTTP method."""
     url: str
     """The URL, signature included."""
-    headers: Mapping[str, str] = NOTHING
+    headers: Mapping[str, str] = field(default_factory=nothing)
     """Headers that must be sent with it."""
     expires_at: datetime
     """From when on the store refuses it, in UTC."""
