@@ -86,6 +86,38 @@ class ObjectInfo(ObjectEntry):
     custom: Mapping[str, str] = field(default_factory=nothing)
     """The user's own metadata."""
 
+    @classmethod
+    def of(
+        cls,
+        info: PutInfo,
+        *,
+        key: str,
+        size: int,
+        etag: str,
+        modified: datetime,
+        version: str | None = None,
+    ) -> ObjectInfo:
+        """Join what a write said with what the store knows.
+
+        Args:
+            info: What the write said; without `created`, `modified` stands in.
+            key: The object's key.
+            size: Stored bytes.
+            etag: The ETag.
+            modified: When the object was last written or touched.
+            version: The version id.
+        """
+        described = {name: getattr(info, name) for name in _DESCRIBED}
+        described["created"] = info.created or modified
+        return cls(
+            key=key,
+            size=size,
+            etag=etag,
+            modified=modified,
+            version=version,
+            **described,
+        )
+
     def put_info(self) -> PutInfo:
         """Return what a write of an equal object would be given."""
         return PutInfo(**{name: getattr(self, name) for name in _COPIED})
@@ -168,9 +200,8 @@ class PutInfo:
 
 
 _CUSTOM_CLASS = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_COPIED = tuple(
-    each.name for each in fields(PutInfo) if each.name not in ("pinned", "write_id")
-)
+_DESCRIBED = tuple(each.name for each in fields(PutInfo) if each.name != "pinned")
+_COPIED = tuple(name for name in _DESCRIBED if name != "write_id")
 
 
 def _is_sha256(digest: object) -> bool:

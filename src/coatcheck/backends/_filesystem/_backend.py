@@ -1,0 +1,131 @@
+"""The filesystem backend: its lifetime, its threads, its buckets."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import anyio
+from anyio import to_thread
+
+from coatcheck._core.names import check_namespace
+from coatcheck.abc import AsyncResource
+from coatcheck.errors import InvalidInput
+from coatcheck.wrappers import scoped
+
+from ._bucket import FilesystemBucket
+from ._calls import Calls
+from ._disk import CONTROL, Disk
+from ._errors import storage_errors
+from ._pool import BatchPool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from coatcheck.abc import Backend, Bucket
+
+_JOIN_SECONDS: Final = 30.0
+
+
+def utc_now() -> datetime:
+    """Return the time of this machine's clock."""
+    return datetime.now(UTC)
+
+
+class FilesystemBackend(AsyncResource):
+    """Objects as files under one folder, shared by any number of processes.
+
+    Args:
+        root: The folder; made when it is missing, with what is missing above it.
+        durable: Wait until the disk confirms every write. Without it a crash of the
+            machine, not of the process, may lose the last ones.
+        clock: Tells the time that deadlines go by.
+        lock_timeout: How long a call waits for another process that changes the
+            same object.
+        calls: The system calls, for tests that let them fail.
+
+    Raises:
+        InvalidInput: The root is empty or has a NUL character.
+    """
+
+    scheme = "file"
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        *,
+        durable: bool = True,
+        clock: Callable[[], datetime] = utc_now,
+        lock_timeout: timedelta = timedelta(seconds=10),
+        calls: Calls | None = None,
+    ) -> None:
+        path = os.fspath(root)
+        if not path or "\0" in path:
+            raise InvalidInput("the root folder is an empty path or has a NUL in it")
+        self._disk = Disk(
+            path,
+            calls=calls or Calls(),
+            durable=durable,
+            now=clock,
+            lock_timeout=lock_timeout.total_seconds(),
+        )
+        # Reading is short and gains from batches; waiting for the disk does not.
+        self._readers = BatchPool("coatcheck-read", threads=2, batch=8)
+        self._writers = (
+            BatchPool("coatcheck-write", threads=6, batch=1)
+            if durable
+            else BatchPool("coatcheck-write", threads=2, batch=8)
+        )
+
+    def bucket(self, name: str, prefix: str = "") -> Bucket:
+        check_namespace(name)
+        return scoped(
+            FilesystemBucket(
+                name,
+                backend=self,
+                disk=self._disk,
+                readers=self._readers,
+                writers=self._writers,
+                check_open=self._check_open,
+            ),
+            prefix,
+        )
+
+    def now(self) -> datetime:
+        return self._disk.now()
+
+    async def check(self) -> None:
+        self._check_open()
+        await self._writers.run(self._probe)
+
+    def _probe(self) -> None:
+        disk = self._disk
+        with storage_errors("write a probe for", "", "readiness"):
+            disk.check_not_gone()
+            with disk.folder((CONTROL,), make=True) as control:
+                name = disk.draft_name()
+                descriptor = disk.calls.new_file(control, name)
+                try:
+                    disk.calls.write(descriptor, [b"probe"])
+                    disk.calls.sync(descriptor)
+                finally:
+                    disk.calls.close(descriptor)
+                    disk.calls.unlink(control, name)
+
+    async def _open(self) -> None:
+        await self._writers.run(self._disk.open, discard=lambda _: self._disk.close())
+
+    async def _close(self) -> None:
+        self._readers.close()
+        self._writers.close()
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(self._end)
+
+    def _end(self) -> None:
+        if self._readers.join(_JOIN_SECONDS) and self._writers.join(_JOIN_SECONDS):
+            self._disk.close()
+
+
+if TYPE_CHECKING:
+    _conforms: type[Backend] = FilesystemBackend

@@ -1,0 +1,201 @@
+"""A few threads that take blocking work in batches.
+
+Handing one job over costs more than most system calls. So a thread takes up to
+`batch` waiting jobs at once, and wakes the event loop once for all of them. Work
+that waits for the disk (fsync) wants more threads and a batch of one.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+import anyio
+from anyio.lowlevel import current_token
+
+from coatcheck.errors import AtCapacity, Closed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_T = TypeVar("_T")
+_MAX_WAITING: Final = 100_000
+_log = logging.getLogger("coatcheck.filesystem")
+
+
+class _State(Enum):
+    WAITING = 1
+    RUNNING = 2
+    DONE = 3
+    DROPPED = 4
+
+
+class _Job(Generic[_T]):
+    __slots__ = ("call", "done", "error", "loop", "result", "state")
+
+    def __init__(self, call: Callable[[], _T]) -> None:
+        self.call = call
+        self.done = anyio.Event()
+        self.loop = current_token().native_token
+        self.state = _State.WAITING
+        self.result: _T | None = None
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self.result = self.call()
+        except BaseException as error:  # noqa: BLE001  # handed to who waits for it
+            self.error = error
+        self.state = _State.DONE
+
+
+class BatchPool:
+    """Threads that run blocking calls for any number of event loops.
+
+    Args:
+        name: What the threads are called.
+        threads: How many of them, started when there is work.
+        batch: The most jobs that a thread takes at once.
+    """
+
+    def __init__(self, name: str, *, threads: int, batch: int) -> None:
+        self._name = name
+        self._threads = threads
+        self._batch = batch
+        self._waiting: deque[_Job[Any]] = deque()
+        self._changed = threading.Condition()
+        self._alive = 0
+        self._idle = 0
+        self._closed = False
+        self._all_gone = threading.Event()
+
+    async def run(
+        self,
+        call: Callable[[], _T],
+        *,
+        discard: Callable[[_T], None] | None = None,
+    ) -> _T:
+        """Run a call in a thread and return what it returns.
+
+        Cancellation: a call that has not begun is dropped. One that runs is waited
+        for, since a thread cannot be stopped, and its result goes to `discard`.
+
+        Args:
+            call: The call.
+            discard: Frees a result that nobody will get.
+
+        Raises:
+            AtCapacity: Too many calls wait.
+            Closed: The pool was closed before the call began.
+        """
+        job = _Job(call)
+        self._submit(job)
+        try:
+            await job.done.wait()
+        except BaseException:
+            if not self._drop(job):
+                with anyio.CancelScope(shield=True):
+                    await job.done.wait()
+                if discard is not None and job.error is None:
+                    discard(job.result)  # type: ignore[arg-type]  # _T when no error
+            raise
+        if job.error is not None:
+            raise job.error
+        return job.result  # type: ignore[return-value]  # _T when no error
+
+    async def run_last(self, call: Callable[[], None]) -> None:
+        """Run a clean-up to its end, whatever is cancelled or closed meanwhile."""
+        with anyio.CancelScope(shield=True):
+            try:
+                await self.run(call)
+            except Closed:
+                call()
+
+    def _submit(self, job: _Job[Any]) -> None:
+        with self._changed:
+            if self._closed:
+                raise Closed("the filesystem backend is closed")
+            if len(self._waiting) >= _MAX_WAITING:
+                raise AtCapacity(f"{len(self._waiting)} file operations wait already")
+            self._waiting.append(job)
+            if self._idle:
+                # Counted down here: a thread that was told is not idle any more.
+                self._idle -= 1
+                self._changed.notify()
+            elif self._alive < self._threads:
+                self._alive += 1
+                threading.Thread(
+                    target=self._work, name=self._name, daemon=True
+                ).start()
+
+    def _drop(self, job: _Job[Any]) -> bool:
+        with self._changed:
+            if job.state is not _State.WAITING:
+                return False
+            job.state = _State.DROPPED
+            return True
+
+    def _work(self) -> None:
+        while jobs := self._take():
+            for job in jobs:
+                job.run()
+            _wake(jobs)
+        with self._changed:
+            self._alive -= 1
+            if not self._alive:
+                self._all_gone.set()
+
+    def _take(self) -> list[_Job[Any]]:
+        """Wait for work; return none of it when the pool is closed and empty."""
+        with self._changed:
+            while True:
+                jobs: list[_Job[Any]] = []
+                # A fair share only, so that other threads find work too.
+                share = min(self._batch, -(-len(self._waiting) // self._threads))
+                while self._waiting and len(jobs) < share:
+                    job = self._waiting.popleft()
+                    if job.state is _State.WAITING:
+                        job.state = _State.RUNNING
+                        jobs.append(job)
+                if jobs or (self._closed and not self._waiting):
+                    return jobs
+                if not self._waiting:
+                    self._idle += 1
+                    self._changed.wait()
+
+    def close(self) -> None:
+        """Refuse new work; what waits already is still done. Returns at once."""
+        with self._changed:
+            self._closed = True
+            if not self._alive:
+                self._all_gone.set()
+            self._changed.notify_all()
+
+    def join(self, seconds: float) -> bool:
+        """Wait until all threads have ended, or for so many seconds.
+
+        Returns:
+            Whether they have.
+        """
+        return self._all_gone.wait(seconds)
+
+
+def _wake(jobs: list[_Job[Any]]) -> None:
+    by_loop: dict[Any, list[_Job[Any]]] = {}
+    for job in jobs:
+        by_loop.setdefault(job.loop, []).append(job)
+    for loop, finished in by_loop.items():
+        # asyncio and trio name the same thing differently.
+        schedule = getattr(loop, "call_soon_threadsafe", None) or loop.run_sync_soon
+        try:
+            schedule(_set_all, finished)
+        except RuntimeError:
+            _log.debug("an event loop ended before %d file operations", len(finished))
+
+
+def _set_all(jobs: list[_Job[Any]]) -> None:
+    for job in jobs:
+        job.done.set()

@@ -1,0 +1,162 @@
+"""The format of an object's file: body, footer, trailer.
+
+    body      the stored bytes, from offset 0, so that ranges are plain offsets
+    footer    JSON: key, body size and all metadata
+    trailer   16 bytes: footer length and CRC-32 (big-endian), magic `coatchk1`
+
+The file's mtime is the time of the last write or touch; with an expiration policy
+the deadline is always mtime plus the policy's duration, so that a touch is one
+atomic change of the mtime and copies nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from coatcheck._core.headers import decode_metadata, encode_metadata, metadata_size
+from coatcheck._core.objects import ObjectInfo, PutInfo
+from coatcheck.errors import IntegrityError, InvalidInput
+
+TRAILER_SIZE: Final = 16
+MAX_METADATA: Final = 32 * 1024
+MAX_TAIL: Final = 256 * 1024
+"""More bytes than any footer with its trailer has."""
+_MAGIC: Final = b"coatchk1"
+_TRAILER = struct.Struct(">II8s")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_STANDARD = (
+    "content_type",
+    "encoding",
+    "cache_control",
+    "content_disposition",
+    "storage_class",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """What a file says about its object."""
+
+    key: str
+    """The object's key."""
+    size: int
+    """Bytes of the body."""
+    info: PutInfo
+    """The metadata, with `created` and `write_id` set."""
+
+
+def to_micros(moment: datetime) -> int:
+    """Return microseconds since 1970."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def from_micros(micros: int) -> datetime:
+    """Return the time so many microseconds after 1970."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def touched_at(info: PutInfo, now: datetime) -> int:
+    """Return the mtime in microseconds that gives an object its deadline."""
+    if info.expiry is None or info.deadline is None:
+        return to_micros(now)
+    return to_micros(info.deadline - info.expiry.duration)
+
+
+def etag_of(write_id: str, micros: int) -> str:
+    """Return the ETag, which changes with every write and every touch."""
+    return f"{write_id}-{micros:x}"
+
+
+def pack_tail(record: Record) -> bytes:
+    """Return footer and trailer.
+
+    Raises:
+        InvalidInput: There is more metadata than a record holds.
+    """
+    headers = encode_metadata(record.info)
+    if metadata_size(headers) > MAX_METADATA:
+        raise InvalidInput(
+            f"metadata of {metadata_size(headers)} bytes exceeds {MAX_METADATA}"
+        )
+    fields: dict[str, Any] = {
+        "key": record.key,
+        "size": record.size,
+        "headers": headers,
+    }
+    for name in _STANDARD:
+        text = getattr(record.info, name)
+        if text is not None:
+            fields[name] = text
+    if record.info.tags:
+        fields["tags"] = dict(record.info.tags)
+    footer = json.dumps(fields, separators=(",", ":")).encode()
+    return footer + _TRAILER.pack(len(footer), zlib.crc32(footer), _MAGIC)
+
+
+def footer_length(trailer: bytes, file_size: int) -> int:
+    """Return how long the footer before a trailer is.
+
+    Raises:
+        IntegrityError: It is no trailer, or leaves no room for the footer.
+    """
+    if len(trailer) != TRAILER_SIZE:
+        raise IntegrityError("the file is too short for a record")
+    length, _, magic = _TRAILER.unpack(trailer)
+    if magic != _MAGIC or length + TRAILER_SIZE > min(file_size, MAX_TAIL):
+        raise IntegrityError("the file does not end in a record")
+    return int(length)
+
+
+def unpack_tail(tail: bytes, file_size: int) -> Record:
+    """Read footer and trailer, and hold them against the file's size.
+
+    Raises:
+        IntegrityError: The record is damaged or of another file.
+    """
+    length, crc, _ = _TRAILER.unpack(tail[-TRAILER_SIZE:])
+    footer = tail[-TRAILER_SIZE - length : -TRAILER_SIZE]
+    if len(footer) != length or zlib.crc32(footer) != crc:
+        raise IntegrityError("the file's record is damaged")
+    try:
+        record = _parse_footer(json.loads(footer))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise IntegrityError("the file's record is malformed") from error
+    if record.size + length + TRAILER_SIZE != file_size:
+        raise IntegrityError(
+            f"the file holds {file_size - length - TRAILER_SIZE} bytes of the"
+            f" {record.size} that were stored"
+        )
+    return record
+
+
+def _parse_footer(fields: dict[str, Any]) -> Record:
+    standard = {name: fields[name] for name in _STANDARD if name in fields}
+    if "tags" in fields:
+        standard["tags"] = dict(fields["tags"])
+    info = decode_metadata(dict(fields["headers"]), **standard)
+    key, size = fields["key"], fields["size"]
+    if not isinstance(key, str) or not isinstance(size, int):
+        raise TypeError("key and size have other types")
+    if info.created is None or info.write_id is None:
+        raise InvalidInput("a record names its write and its time")
+    return Record(key=key, size=size, info=info)
+
+
+def object_info(record: Record, mtime_ns: int) -> ObjectInfo:
+    """Return what a record and the time of its last touch say together."""
+    micros = mtime_ns // 1000
+    info, modified = record.info, from_micros(micros)
+    if info.expiry is not None:
+        info = replace(info, deadline=modified + info.expiry.duration)
+    return ObjectInfo.of(
+        info,
+        key=record.key,
+        size=record.size,
+        etag=etag_of(info.write_id or "", micros),
+        modified=modified,
+    )

@@ -1,0 +1,126 @@
+"""What all verbs of a filesystem bucket share: threads, errors, drafts."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from coatcheck._core.writes import Limits
+from coatcheck.errors import OutcomeUnknown
+
+from ._draft import Draft
+from ._errors import storage_errors
+from ._objects import ObjectFiles
+from ._record import MAX_METADATA
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from coatcheck.abc import Backend
+
+    from ._disk import Disk
+    from ._pool import BatchPool
+
+_T = TypeVar("_T")
+
+
+class ThreadedBucket:
+    """A bucket whose work is handed to the backend's threads.
+
+    Args:
+        name: The bucket's name.
+        backend: The backend.
+        disk: Its root.
+        readers: Threads for what only reads.
+        writers: Threads for what writes.
+        check_open: Raises Closed when the backend is not open here.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        backend: Backend,
+        disk: Disk,
+        readers: BatchPool,
+        writers: BatchPool,
+        check_open: Callable[[], None],
+    ) -> None:
+        self._name = name
+        self._backend = backend
+        self._readers = readers
+        self._writers = writers
+        self._check_open = check_open
+        self.disk = disk
+        self.files = ObjectFiles(disk, name)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def backend(self) -> Backend:
+        return self._backend
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(max_metadata=MAX_METADATA)
+
+    async def _read(
+        self,
+        doing: str,
+        key: str,
+        call: Callable[[], _T],
+        *,
+        discard: Callable[[_T], None] | None = None,
+    ) -> _T:
+        return await self._run(self._readers, doing, key, call, discard)
+
+    async def _write(
+        self,
+        doing: str,
+        key: str,
+        call: Callable[[], _T],
+        *,
+        discard: Callable[[_T], None] | None = None,
+    ) -> _T:
+        return await self._run(self._writers, doing, key, call, discard)
+
+    async def _run(
+        self,
+        pool: BatchPool,
+        doing: str,
+        key: str,
+        call: Callable[[], _T],
+        discard: Callable[[_T], None] | None,
+    ) -> _T:
+        self._check_open()
+
+        def guarded() -> _T:
+            with storage_errors(doing, self._name, key):
+                return call()
+
+        return await pool.run(guarded, discard=discard)
+
+    async def _publish(
+        self, key: str, write_id: str, call: Callable[[], _T], *, doing: str = "write"
+    ) -> _T:
+        """Run a write whose outcome can be asked for when it is not known."""
+        try:
+            return await self._write(doing, key, call)
+        except OutcomeUnknown as error:
+            error.probe = lambda: self._read(
+                "ask for", key, lambda: self.files.outcome(key, write_id)
+            )
+            raise
+
+    @asynccontextmanager
+    async def _draft(self, key: str) -> AsyncGenerator[Draft]:
+        """Open a draft that leaves nothing behind unless it is published."""
+        draft = await self._write(
+            "write", key, lambda: Draft(self.disk, self._name), discard=Draft.close
+        )
+        try:
+            yield draft
+        finally:
+            await self._writers.run_last(draft.close)
