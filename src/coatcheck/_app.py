@@ -1,0 +1,159 @@
+"""The composition root: configuration in, stashes over open backends out."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import cache
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio.lowlevel import current_token
+
+from coatcheck._core.address import INLINE, LINK
+from coatcheck.abc import AsyncResource
+from coatcheck.backends import open_backend
+from coatcheck.config import Config
+from coatcheck.errors import Closed, CoatcheckError, Outcome, Timeout
+from coatcheck.stashes import Stashes
+from coatcheck.wrappers import Guard, expiring
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from coatcheck.abc import Backend, Observer
+    from coatcheck.backends._memory import MemoryStore
+    from coatcheck.config import Place
+    from coatcheck.wrappers import ExpiringBucket
+
+__all__ = ("Coatcheck",)
+
+
+class Coatcheck(AsyncResource, Stashes):
+    """Stashes by one configuration: `async with Coatcheck(config) as cc`.
+
+    Backends are opened when they are first needed, and closed together. It has no
+    background work. Many tasks of the event loop that entered it may use it at
+    once; other event loops, threads and forked processes open their own.
+
+    Args:
+        config: The configuration; None is `Config.from_env()`.
+        clock: Tells the time that deadlines go by; None is this machine's clock.
+        observer: Called for every operation on a stored stash.
+        memory: The store behind `mem:`; None is one of its own.
+
+    Raises:
+        InvalidConfig: The environment holds a configuration that cannot be used.
+    """
+
+    def __init__(
+        self,
+        config: Config | None = None,
+        *,
+        clock: Callable[[], datetime] | None = None,
+        observer: Observer | None = None,
+        memory: MemoryStore | None = None,
+    ) -> None:
+        self._config = Config.from_env() if config is None else config
+        self._clock = clock
+        self._observer = observer
+        self._memory = memory
+        self._loop: object = None
+        self._opening = anyio.Lock()
+        self._backends: dict[str, Backend] = {}
+        self._guards: dict[str, Guard] = {}
+
+    @property
+    def config(self) -> Config:
+        """The configuration."""
+        return self._config
+
+    async def check(self) -> None:
+        """Prove that every configured backend answers and can be written to.
+
+        Raises:
+            UnsupportedBackend: One of them cannot be opened here.
+            BackendError: One of them does not answer; the message says what to do.
+            Closed: Not open here.
+        """
+        self._check_usable()
+        for scheme in self._config.backends:
+            if scheme not in (INLINE, LINK):
+                await (await self._backend(scheme)).check()
+
+    async def _bucket(self, place: Place) -> ExpiringBucket:
+        backend = await self._backend(place.scheme)
+        bucket = backend.bucket(place.bucket, place.prefix)
+        return expiring(
+            self._guards[place.scheme].around(bucket), observer=self._observer
+        )
+
+    async def _backend(self, scheme: str) -> Backend:
+        backend = self._backends.get(scheme)
+        if backend is not None:
+            return backend
+        async with self._opening:
+            if scheme not in self._backends:
+                await self._open_backend(scheme)
+        return self._backends[scheme]
+
+    async def _open_backend(self, scheme: str) -> None:
+        config = self._config
+        root = config.filesystem_root if scheme == "file" else ""
+        backend = open_backend(
+            f"{scheme}:{root}",
+            durable=config.durable,
+            clock=self._clock,
+            memory=self._memory,
+        )
+        with anyio.move_on_after(config.total_timeout.total_seconds()) as deadline:
+            await backend.__aenter__()
+        if deadline.cancelled_caught:
+            raise Timeout(
+                f"the backend {scheme!r} did not open within {config.total_timeout}",
+                backend=scheme,
+                outcome=Outcome.NOT_APPLIED,
+            )
+        self._guards[scheme] = Guard(
+            total_timeout=config.total_timeout,
+            concurrency=config.concurrency,
+            observer=self._observer,
+        )
+        self._backends[scheme] = backend
+
+    async def _open(self) -> None:
+        self._loop = _running_loop()
+
+    async def _close(self) -> None:
+        failures: list[Exception] = []
+        while self._backends:
+            _, backend = self._backends.popitem()
+            try:
+                await backend.aclose()
+            except CoatcheckError as error:
+                failures.append(error)
+        if failures:
+            raise ExceptionGroup("backends failed to close", failures)
+
+    def _check_usable(self) -> None:
+        self._check_open()
+        if _running_loop() is not self._loop:
+            raise Closed(
+                "this Coatcheck was opened in another event loop; open one in each, or"
+                " use coatcheck.sync, which serves all threads"
+            )
+
+
+def _running_loop() -> object:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return current_token().native_token
+
+
+@cache
+def process_memory() -> MemoryStore:
+    """Return the one store that `mem:` means for all module-level functions."""
+    from coatcheck.backends._memory import MemoryStore
+
+    return MemoryStore()

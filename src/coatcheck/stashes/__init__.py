@@ -1,0 +1,16 @@
+"""Stashes: the claim check over any bucket."""
+
+from __future__ import annotations
+
+from abc import ABC
+
+from ._batches import StashBatches
+from ._models import ReapReport, StashEntry
+from ._stash import Stash, StashValue
+from ._streams import StashStreams
+
+__all__ = ("ReapReport", "Stash", "StashEntry", "StashValue", "Stashes")
+
+
+class Stashes(StashBatches, StashStreams, ABC):
+    """All verbs of stashes."""

@@ -1,0 +1,131 @@
+"""Where the stashes of a namespace are, and how errors call them."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from coatcheck._core.address import INLINE, LINK, Address
+from coatcheck.errors import (
+    BucketNotFound,
+    CoatcheckError,
+    InvalidAddress,
+    InvalidInput,
+    InvalidName,
+    ObjectNotFound,
+    StashNotFound,
+    UnsupportedBackend,
+    UnsupportedOperation,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from coatcheck.config import Config
+
+from coatcheck.config import Place
+
+
+def place_of_new(config: Config, namespace: str) -> Place:
+    """Return where new stashes of a namespace go.
+
+    Raises:
+        InvalidName: The namespaces are mapped, and this one is not.
+        UnsupportedBackend: No configured backend keeps stashes.
+    """
+    mapped = config.place(namespace)
+    if mapped is not None:
+        return mapped
+    for scheme in config.backends:
+        if scheme not in (INLINE, LINK):
+            return Place(scheme=scheme, bucket=namespace, prefix="")
+    raise UnsupportedBackend(
+        f"no backend of {config.backends} keeps stashes that are not inline; add 'mem',"
+        " 'file' or 's3' to Config.backends"
+    )
+
+
+def place_of_address(config: Config, address: Address) -> Place:
+    """Return where the stash behind a stored address is.
+
+    Raises:
+        InvalidAddress: The namespaces are mapped, and not to there.
+        UnsupportedBackend: The address's backend is not configured.
+    """
+    check_admitted(config, address)
+    try:
+        mapped = config.place(address.namespace)
+    except InvalidName as error:
+        raise InvalidAddress(f"address {address.redacted!r}: {error.message}") from None
+    if mapped is None:
+        return Place(scheme=address.scheme, bucket=address.namespace, prefix="")
+    if mapped.scheme != address.scheme:
+        raise InvalidAddress(
+            f"address {address.redacted!r}: its namespace is kept on"
+            f" {mapped.scheme!r} here",
+            address=address.redacted,
+        )
+    return mapped
+
+
+def check_admitted(config: Config, address: Address) -> None:
+    """Refuse an address whose backend is not configured.
+
+    Raises:
+        UnsupportedBackend: It is not.
+    """
+    if address.scheme not in config.backends:
+        raise UnsupportedBackend(
+            f"address {address.redacted!r} needs the backend {address.scheme!r}; add"
+            f" it to Config.backends, which are {config.backends}",
+            address=address.redacted,
+        )
+
+
+def parsed(address: str | Address) -> Address:
+    """Return an address that may be given as text.
+
+    Raises:
+        InvalidAddress: It is neither an address nor the text of one.
+    """
+    return address if isinstance(address, Address) else Address.parse(address)
+
+
+def refuse_inline(address: Address, doing: str) -> None:
+    """Refuse what cannot be done to a stash that is its own address.
+
+    Raises:
+        UnsupportedOperation: The address is inline.
+    """
+    if address.scheme == INLINE:
+        raise UnsupportedOperation(
+            f"cannot {doing} {address.redacted!r}: an inline stash is nothing but its"
+            " address",
+            address=address.redacted,
+            backend=INLINE,
+        )
+
+
+@contextmanager
+def naming(address: Address) -> Generator[None]:
+    """Let errors of the storage speak of the stash that was asked for."""
+    try:
+        yield
+    except (ObjectNotFound, BucketNotFound) as error:
+        raise StashNotFound(
+            f"no stash at {address.redacted!r}: it was never created, was deleted, or"
+            " has expired",
+            address=address.redacted,
+            backend=address.scheme,
+        ) from error
+    except CoatcheckError as error:
+        error.address = error.address or address.redacted
+        raise
+
+
+def address_of_key(scheme: str, namespace: str, key: str) -> Address | None:
+    """Return the address of a stored key, None when it is no stash's."""
+    try:
+        return Address.parse(f"{scheme}://{namespace}/{key}")
+    except InvalidInput:
+        return None

@@ -1,0 +1,363 @@
+"""Creating, claiming and keeping stashes."""
+
+from __future__ import annotations
+
+import weakref
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+
+from anyio import to_thread
+
+from coatcheck._core.address import INLINE, LINK, Address, check_stash_name
+from coatcheck._core.digests import DigestAlgorithm, algorithm_of, digest_of
+from coatcheck._core.objects import ObjectInfo, PutInfo
+from coatcheck.abc import Capability, SignGet, require
+from coatcheck.errors import IntegrityError, InvalidInput, ObjectNotFound, PayloadError
+from coatcheck.payloads._compression import compress, decompress
+from coatcheck.payloads._integrity import OFF_LOOP
+from coatcheck.payloads._msgpack import decode, encode
+from coatcheck.payloads._typed import as_type as typed
+from coatcheck.wrappers import expiring_info
+
+from ._places import (
+    check_admitted,
+    naming,
+    parsed,
+    place_of_address,
+    place_of_new,
+    refuse_inline,
+)
+from ._stash import Stash
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from coatcheck._core.expiry import Expiry
+    from coatcheck.abc import Reader
+    from coatcheck.config import Config, Place
+    from coatcheck.wrappers import ExpiringBucket
+
+_T = TypeVar("_T")
+
+MSGPACK_TYPE: Final = "application/msgpack"
+ZSTD: Final = "zstd"
+RAW: Final = "raw"
+"""The codec of streamed stashes."""
+
+
+class StashStore(ABC):
+    """The verbs of stashes over buckets that somebody else opens."""
+
+    @property
+    @abstractmethod
+    def config(self) -> Config:
+        """The configuration."""
+
+    @abstractmethod
+    async def _bucket(self, place: Place) -> ExpiringBucket:
+        """Return the bucket of a place, open.
+
+        Raises:
+            UnsupportedBackend: The place's backend cannot be opened here.
+        """
+
+    @abstractmethod
+    def _check_usable(self) -> None:
+        """Raise Closed when the store is not open here."""
+
+    async def create(
+        self,
+        name: str,
+        data: _T,
+        namespace: str = "default",
+        *,
+        expires: Expiry | None = None,
+    ) -> Stash[_T]:
+        """Store a payload under its name and content, and return its address.
+
+        Equal payloads under one name have one address and one body, however many
+        create them at once; of their expiries the latest deadline holds. Atomic:
+        after a failure or cancellation the stash is whole or absent, and creating
+        again is safe. A small payload without `expires` becomes its own address
+        (`inline`) and is stored nowhere.
+
+        Args:
+            name: 1 to about 990 bytes of text; see the README for what is refused.
+            data: None, bool, int, float, str, bytes, aware datetime, and lists,
+                tuples and dicts of these; tuples come back as lists.
+            namespace: The bucket, or what the configuration maps to one.
+            expires: When the stash shall cease to exist; None is never.
+
+        Returns:
+            The stash, with the payload as `retrieve` will give it.
+
+        Raises:
+            InvalidName: An address could not carry the name or namespace.
+            PayloadError: The payload would not come back, or is too large.
+            IntegrityError: Other bytes stand under the payload's address.
+            UnsupportedBackend: No configured backend can keep it.
+            AtCapacity: The storage is full.
+            BackendError: The storage failed.
+            Closed: Not open here.
+        """
+        self._check_usable()
+        config = self.config
+        algorithm = DigestAlgorithm(config.digest)
+        check_stash_name(namespace, name, algorithm.hex_length)
+        place = None if self._is_inline(expires) else place_of_new(config, namespace)
+        encoded = encode(data, max_bytes=config.max_payload_bytes)
+        body = encoded.body
+        if place is None and base64_length(body) <= config.max_inline_len:
+            config.place(namespace)
+            address = Address(scheme=INLINE, namespace=namespace, name=name, data=body)
+            return self._stash(address, encoded.data, body, algorithm)
+        place = place or place_of_new(config, namespace)
+        digest = await _digest(body, algorithm)
+        address = Address(
+            scheme=place.scheme, namespace=namespace, name=name, digest=digest
+        )
+        with naming(address):
+            standing = await self._put(await self._bucket(place), address, body, expires)
+        return self._stash(address, encoded.data, body, algorithm, standing)
+
+    def _is_inline(self, expires: Expiry | None) -> bool:
+        return expires is None and INLINE in self.config.backends
+
+    async def _put(
+        self,
+        bucket: ExpiringBucket,
+        address: Address,
+        body: bytes,
+        expires: Expiry | None,
+    ) -> ObjectInfo:
+        """Store the body under its key, or prove that it stands there already."""
+        info = PutInfo(content_type=MSGPACK_TYPE, pinned=True)
+        stored = body
+        if self.config.compression == ZSTD:
+            stored = await _off_loop(compress, body)
+            info = replace(info, encoding=ZSTD)
+        info = expiring_info(info, expires, bucket.backend.now())
+        receipt, standing = await bucket.put_later(address.key, stored, info=info)
+        if receipt is None:
+            # Somebody stored under this address before; it must be this payload.
+            await self._read_payload(bucket, address)
+        return standing
+
+    def _stash(
+        self,
+        address: Address,
+        data: _T,
+        body: bytes,
+        algorithm: DigestAlgorithm,
+        info: ObjectInfo | None = None,
+    ) -> Stash[_T]:
+        return Stash(
+            namespace=address.namespace,
+            name=address.name,
+            digest=address.digest or digest_of(body, algorithm),
+            address=address,
+            data=data,
+            size=len(body),
+            content_type=MSGPACK_TYPE if info is None else info.content_type,
+            created=None if info is None else info.created,
+            deadline=None if info is None else info.deadline,
+            _owner=weakref.ref(self),
+        )
+
+    @overload
+    async def retrieve(self, address: str | Address) -> Stash[Any]: ...
+    @overload
+    async def retrieve(
+        self, address: str | Address, *, as_type: type[_T]
+    ) -> Stash[_T]: ...
+    async def retrieve(
+        self, address: str | Address, *, as_type: type[_T] | None = None
+    ) -> Stash[Any]:
+        """Claim a payload.
+
+        The bytes are held against the digest in the address before anything is
+        returned. Reading renews a TimeToIdle.
+
+        Args:
+            address: What `create` returned, or its text.
+            as_type: Validate the payload into this type with pydantic.
+
+        Returns:
+            The stash. A streamed stash's payload is its bytes.
+
+        Raises:
+            InvalidAddress: The text is not an address.
+            UnsupportedBackend: The address's backend is not configured.
+            StashNotFound: Never created, deleted, or expired.
+            IntegrityError: The stored bytes are not those of the address.
+            PayloadError: Too large to hold (use `open`), no payload at all, or not
+                of `as_type`.
+            BackendError: The storage failed.
+            Closed: Not open here.
+        """
+        self._check_usable()
+        found = parsed(address)
+        info = None
+        if found.data is not None:
+            check_admitted(self.config, found)
+            body, algorithm = found.data, DigestAlgorithm(self.config.digest)
+        else:
+            body, info = await self._claim(found)
+            algorithm = algorithm_of(found.digest or "")
+        data: Any = body
+        if not found.streamed:
+            data = decode(body, max_bytes=self.config.max_payload_bytes)
+        if as_type is not None:
+            data = typed(data, as_type)
+        return self._stash(found, data, body, algorithm, info)
+
+    async def _claim(self, address: Address) -> tuple[bytes, ObjectInfo]:
+        place = place_of_address(self.config, address)
+        with naming(address):
+            return await self._read_payload(await self._bucket(place), address)
+
+    async def _read_payload(
+        self, bucket: ExpiringBucket, address: Address
+    ) -> tuple[bytes, ObjectInfo]:
+        """Read a stash's whole body and hold it against its address."""
+        limit = self.config.max_payload_bytes
+        async with bucket.get(address.key) as reader:
+            info = reader.info
+            if info.size > limit:
+                raise PayloadError(
+                    f"the stash has {info.size} bytes and max_payload_bytes is {limit};"
+                    " use open()"
+                )
+            if info.encoding != ZSTD:
+                pin_to(reader, address)
+                return await reader.read(), info
+            stored = await reader.read()
+        body = await _off_loop(lambda raw: decompress(raw, max_bytes=limit), stored)
+        algorithm = algorithm_of(address.digest or "")
+        if await _digest(body, algorithm) != address.digest:
+            raise IntegrityError(
+                f"the bytes at {address.redacted!r} do not match its digest; they were"
+                " damaged or replaced"
+            )
+        return body, info
+
+    async def exists(self, address: str | Address) -> bool:
+        """Tell whether a stash can be claimed; an inline one always can.
+
+        Raises:
+            InvalidAddress: The text is not an address.
+            UnsupportedBackend: The address's backend is not configured.
+            BackendError: The storage failed.
+            Closed: Not open here.
+        """
+        self._check_usable()
+        found = parsed(address)
+        if found.scheme == INLINE:
+            check_admitted(self.config, found)
+            return True
+        bucket = await self._bucket(place_of_address(self.config, found))
+        try:
+            await bucket.head(found.key)
+        except ObjectNotFound:
+            return False
+        return True
+
+    async def touch(self, address: str | Address) -> datetime | None:
+        """Renew a stash's TimeToIdle from now on.
+
+        Atomic against a reap: either the stash lives on, or it is not found.
+
+        Returns:
+            The new deadline, None when the stash never expires.
+
+        Raises:
+            ExpiryNotExtendable: The stash has a TimeToLive.
+            StashNotFound: Never created, deleted, or expired.
+            UnsupportedOperation: The stash is inline.
+            InvalidAddress: The text is not an address.
+            BackendError: The storage failed.
+            Closed: Not open here.
+        """
+        found, bucket = await self._stored(address, "touch")
+        with naming(found):
+            return await bucket.touch(found.key)
+
+    async def delete(self, address: str | Address) -> None:
+        """Delete a stash; one that is absent or expired is success.
+
+        Raises:
+            UnsupportedOperation: The stash is inline.
+            InvalidAddress: The text is not an address.
+            BackendError: The storage failed.
+            Closed: Not open here.
+        """
+        found, bucket = await self._stored(address, "delete")
+        with naming(found):
+            await bucket.delete(found.key)
+
+    async def share(
+        self, address: str | Address, *, ttl_sec: int | None = None
+    ) -> Address:
+        """Make a link that opens a stash without credentials, and never outlives it.
+
+        Args:
+            address: The stash.
+            ttl_sec: Seconds that the link works; None is the configured time.
+
+        Returns:
+            The link as an address; `str()` of it is the URL.
+
+        Raises:
+            UnsupportedOperation: The stash's backend makes no links.
+            StashNotFound: Never created, deleted, or expired.
+            InvalidInput: The time is not positive.
+            BackendError: The storage failed.
+            Closed: Not open here.
+        """
+        seconds = self.config.share_ttl_sec if ttl_sec is None else ttl_sec
+        if seconds < 1:
+            raise InvalidInput(f"a link works for at least a second, not {seconds}")
+        found, bucket = await self._stored(address, "share")
+        with naming(found):
+            signer = require(bucket, Capability.SIGN)
+            signed = await signer.sign(
+                SignGet(), found.key, expires_in=timedelta(seconds=seconds)
+            )
+        return replace(found, scheme=LINK, url=signed.url)
+
+    async def _stored(
+        self, address: str | Address, doing: str
+    ) -> tuple[Address, ExpiringBucket]:
+        """Return a stored stash's address and its bucket."""
+        self._check_usable()
+        found = parsed(address)
+        check_admitted(self.config, found)
+        refuse_inline(found, doing)
+        return found, await self._bucket(place_of_address(self.config, found))
+
+
+def base64_length(body: bytes) -> int:
+    """Return how many characters the body has in base64, without encoding it."""
+    return -(-len(body) // 3) * 4
+
+
+def pin_to(reader: Reader, address: Address) -> None:
+    """Hold what a reader reads against the digest that an address names."""
+    if address.sha256 is not None:
+        reader.pin(DigestAlgorithm.SHA256, address.sha256, size=address.size)
+    else:
+        digest = address.digest or ""
+        reader.pin(algorithm_of(digest), digest)
+
+
+async def _digest(body: bytes, algorithm: DigestAlgorithm) -> str:
+    return await _off_loop(lambda whole: digest_of(whole, algorithm), body)
+
+
+async def _off_loop(call: Callable[[bytes], _T], body: bytes) -> _T:
+    """Call with a body, in a thread when it is large."""
+    if len(body) <= OFF_LOOP:
+        return call(body)
+    return await to_thread.run_sync(call, body)
