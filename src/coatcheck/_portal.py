@@ -5,19 +5,17 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from anyio.from_thread import start_blocking_portal
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from coatcheck.errors import UnsupportedOperation
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from contextlib import AbstractContextManager
-
-    from anyio.from_thread import BlockingPortal
 
 _T = TypeVar("_T")
 
@@ -54,22 +52,20 @@ def _portal() -> BlockingPortal:
         running = _running
     if running.thread == threading.get_ident():
         raise UnsupportedOperation(
-            "coatcheck.sync was called from its own event loop's thread, for instance in"
-            " a progress callback; hand the work to another thread"
+            "coatcheck.sync was called from its own event loop's thread, for instance"
+            " in a progress callback; hand the work to another thread"
         )
     return running.portal
 
 
 def _stop() -> None:
-    global _running  # noqa: PLW0603  # see above
+    global _running  # see above
     running, _running = _running, None
     if running is not None and running.pid == os.getpid():
         running.lifetime.__exit__(None, None, None)
 
 
-def call(
-    function: Callable[..., Awaitable[_T]], /, *args: Any, **keywords: Any
-) -> _T:
+def call(function: Callable[..., Awaitable[_T]], /, *args: Any, **keywords: Any) -> _T:
     """Run an async function to its end, whatever this thread is otherwise doing.
 
     An exception that reaches this thread meanwhile (KeyboardInterrupt) cancels it.

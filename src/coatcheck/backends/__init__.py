@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ("open_backend",)
 
-_ON_FILES = (
-    'coatcheck.Config(backends=("inline", "file"), filesystem_root="./coats")'
-)
+_ON_FILES = 'coatcheck.Config(backends=("inline", "file"), filesystem_root="./coats")'
 
 
 def open_backend(

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from coatcheck._core.address import Address
     from coatcheck._core.expiry import Expiry
     from coatcheck._core.objects import ObjectEntry
-    from coatcheck.wrappers import ExpiringBucket
 
     from ._stash import Stash
 
@@ -139,9 +138,7 @@ class StashBatches(StashStore, ABC):
         check_namespace(namespace)
         return self._entries(namespace, prefix)
 
-    async def _entries(
-        self, namespace: str, prefix: str
-    ) -> AsyncGenerator[StashEntry]:
+    async def _entries(self, namespace: str, prefix: str) -> AsyncGenerator[StashEntry]:
         place = place_of_new(self.config, namespace)
         bucket = await self._bucket(place)
         async with aclosing(bucket.scan(prefix)) as pages:
@@ -151,9 +148,7 @@ class StashBatches(StashStore, ABC):
                     if stash is not None:
                         yield stash
 
-    async def reap(
-        self, namespace: str = "default", *, prefix: str = ""
-    ) -> ReapReport:
+    async def reap(self, namespace: str = "default", *, prefix: str = "") -> ReapReport:
         """Delete the namespace's expired stashes and the litter of killed processes.
 
         Nothing else in the library deletes what has expired; it only stops being
@@ -189,9 +184,7 @@ class StashBatches(StashStore, ABC):
         )
 
 
-def _stash_entry(
-    scheme: str, namespace: str, entry: ObjectEntry
-) -> StashEntry | None:
+def _stash_entry(scheme: str, namespace: str, entry: ObjectEntry) -> StashEntry | None:
     address = address_of_key(scheme, namespace, entry.key)
     if address is None:
         return None

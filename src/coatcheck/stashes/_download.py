@@ -93,11 +93,11 @@ async def part_file(
     except OSError as error:
         raise _mapped(error, target) from error
     except ValueError as error:
-        raise InvalidInput(f"cannot write to {ascii(target)}: {error}") from error
+        raise InvalidInput(f"cannot write to {target!a}: {error}") from error
 
 
 def _mapped(error: OSError, target: str) -> CoatcheckError:
-    message = f"cannot write to {ascii(target)}: {error.strerror}"
+    message = f"cannot write to {target!a}: {error.strerror}"
     if error.errno in _FULL:
         return AtCapacity(message)
     return BackendError(message) if error.errno == errno.EIO else InvalidInput(message)

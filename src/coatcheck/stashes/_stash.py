@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from datetime import datetime
+from typing import Generic, Protocol, TypeVar
 from weakref import ref
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from coatcheck._core.address import Address
+from coatcheck._core.address import Address
 
 _T = TypeVar("_T")
 

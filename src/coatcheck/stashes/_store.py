@@ -119,7 +119,9 @@ class StashStore(ABC):
             scheme=place.scheme, namespace=namespace, name=name, digest=digest
         )
         with naming(address):
-            standing = await self._put(await self._bucket(place), address, body, expires)
+            standing = await self._put(
+                await self._bucket(place), address, body, expires
+            )
         return self._stash(address, encoded.data, body, algorithm, standing)
 
     def _is_inline(self, expires: Expiry | None) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import weakref
 from abc import ABC
 from contextlib import asynccontextmanager
@@ -28,6 +27,7 @@ from ._stash import Stash
 from ._store import MSGPACK_TYPE, RAW, ZSTD, StashStore, pin_to
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import AsyncGenerator, Callable
 
     from coatcheck._core.expiry import Expiry

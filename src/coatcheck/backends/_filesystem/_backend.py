@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
-
-import anyio
-from anyio import to_thread
+from typing import TYPE_CHECKING
 
 from coatcheck._core.names import check_namespace
 from coatcheck.abc import AsyncResource
@@ -24,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from coatcheck.abc import Backend, Bucket
-
-_JOIN_SECONDS: Final = 30.0
 
 
 def utc_now() -> datetime:
@@ -117,13 +112,8 @@ class FilesystemBackend(AsyncResource):
         await self._writers.run(self._disk.open, discard=lambda _: self._disk.close())
 
     async def _close(self) -> None:
-        self._readers.close()
-        self._writers.close()
-        with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(self._end)
-
-    def _end(self) -> None:
-        if self._readers.join(_JOIN_SECONDS) and self._writers.join(_JOIN_SECONDS):
+        ended = [await pool.aclose() for pool in (self._readers, self._writers)]
+        if all(ended):
             self._disk.close()
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _MAX_WAITING: Final = 100_000
+_PATIENCE: Final = 30.0
 _log = logging.getLogger("coatcheck.filesystem")
 
 
@@ -70,7 +71,7 @@ class BatchPool:
         self._alive = 0
         self._idle = 0
         self._closed = False
-        self._all_gone = threading.Event()
+        self._last: tuple[anyio.Event, Any] | None = None
 
     async def run(
         self,
@@ -145,8 +146,9 @@ class BatchPool:
             _wake(jobs)
         with self._changed:
             self._alive -= 1
-            if not self._alive:
-                self._all_gone.set()
+            last = None if self._alive else self._last
+        if last is not None:
+            _schedule(last[1], last[0].set)
 
     def _take(self) -> list[_Job[Any]]:
         """Wait for work; return none of it when the pool is closed and empty."""
@@ -166,21 +168,24 @@ class BatchPool:
                     self._idle += 1
                     self._changed.wait()
 
-    def close(self) -> None:
-        """Refuse new work; what waits already is still done. Returns at once."""
+    async def aclose(self) -> bool:
+        """Refuse new work, do what waits already, and wait for the threads to end.
+
+        Returns:
+            False when a thread hangs in a system call and was given up.
+        """
+        last = anyio.Event(), current_token().native_token
         with self._changed:
             self._closed = True
             if not self._alive:
-                self._all_gone.set()
+                return True
+            self._last = last
             self._changed.notify_all()
-
-    def join(self, seconds: float) -> bool:
-        """Wait until all threads have ended, or for so many seconds.
-
-        Returns:
-            Whether they have.
-        """
-        return self._all_gone.wait(seconds)
+        with anyio.move_on_after(_PATIENCE, shield=True):
+            await last[0].wait()
+        if not last[0].is_set():
+            _log.warning("a thread of %s hangs in a system call", self._name)
+        return last[0].is_set()
 
 
 def _wake(jobs: list[_Job[Any]]) -> None:
@@ -188,12 +193,16 @@ def _wake(jobs: list[_Job[Any]]) -> None:
     for job in jobs:
         by_loop.setdefault(job.loop, []).append(job)
     for loop, finished in by_loop.items():
-        # asyncio and trio name the same thing differently.
-        schedule = getattr(loop, "call_soon_threadsafe", None) or loop.run_sync_soon
-        try:
-            schedule(_set_all, finished)
-        except RuntimeError:
-            _log.debug("an event loop ended before %d file operations", len(finished))
+        _schedule(loop, _set_all, finished)
+
+
+def _schedule(loop: Any, function: Callable[..., None], *args: Any) -> None:
+    # asyncio and trio name the same thing differently.
+    schedule = getattr(loop, "call_soon_threadsafe", None) or loop.run_sync_soon
+    try:
+        schedule(function, *args)
+    except RuntimeError:
+        _log.debug("an event loop ended before its file operations")
 
 
 def _set_all(jobs: list[_Job[Any]]) -> None:
