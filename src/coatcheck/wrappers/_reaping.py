@@ -1,0 +1,79 @@
+"""Deleting what has expired."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from coatcheck.abc import Capability, require
+from coatcheck.errors import CoatcheckError, PreconditionFailed
+
+from ._forwarding import closed_after
+from ._parallel import in_parallel
+
+if TYPE_CHECKING:
+    from coatcheck.abc import ObjectInfo
+
+    from ._expiring import ExpiringBucket
+
+_AT_ONCE: Final = 8
+_log = logging.getLogger("coatcheck.expiry")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reaped:
+    """What a reap did."""
+
+    scanned: int = 0
+    """Objects looked at."""
+    deleted: int = 0
+    """Expired ones that were deleted."""
+    freed: int = 0
+    """Stored bytes of these."""
+    failed: int = 0
+    """Expired ones that could not be deleted."""
+
+
+async def reap(bucket: ExpiringBucket, prefix: str = "") -> Reaped:
+    """Delete the expired objects of a bucket.
+
+    One that is touched or replaced meanwhile stays: the deletion is conditional on
+    what was seen. One that cannot be deleted stops none of the others.
+
+    Args:
+        bucket: The bucket.
+        prefix: Only keys that begin with it.
+
+    Raises:
+        UnsupportedOperation: The bucket cannot scan, or cannot delete atomically.
+        BackendError: It could not be listed.
+    """
+    require(bucket, Capability.GENERATION)
+    require(bucket, Capability.DELETE_IF)
+    scanned, freed, deleted, failed = 0, 0, 0, 0
+
+    async def delete(info: ObjectInfo) -> bool | None:
+        """Return whether it was deleted, None when somebody else was faster."""
+        try:
+            await bucket.inner.delete(info.key, if_match=info.etag)
+        except PreconditionFailed:
+            return None
+        except CoatcheckError as error:
+            _log.warning("could not reap %a: %s", info.key, error.kind)
+            return False
+        return True
+
+    pages = require(bucket.inner, Capability.SCAN).scan(prefix)
+    async with closed_after(pages):
+        async for page in pages:
+            infos = await bucket.looked_at(page)
+            over = [info for info in infos if bucket.is_over(info)]
+            results = await in_parallel(over, delete, at_once=_AT_ONCE)
+            scanned += len(page.entries)
+            deleted += results.count(True)
+            failed += results.count(False)
+            freed += sum(
+                info.size for info, gone in zip(over, results, strict=True) if gone
+            )
+    return Reaped(scanned=scanned, deleted=deleted, freed=freed, failed=failed)
