@@ -223,7 +223,9 @@ class BlockingCoatcheck:
         )
 
     @overload
-    def retrieve(self, address: str | Address) -> BlockingStash[Any]: ...
+    def retrieve(
+        self, address: str | Address, *, as_type: None = None
+    ) -> BlockingStash[Any]: ...
     @overload
     def retrieve(
         self, address: str | Address, *, as_type: type[_T]

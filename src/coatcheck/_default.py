@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing, asynccontextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 if TYPE_CHECKING:
     import os
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     )
     from coatcheck.abc import Body, ByteRange, Reader
 
-    Expiry = TimeToLive | TimeToIdle
+    Expiry: TypeAlias = TimeToLive | TimeToIdle
 
 _T = TypeVar("_T")
 
@@ -140,7 +140,7 @@ async def create_stream(
 
 @overload
 async def retrieve(
-    address: str | Address, *, config: Config | None = None
+    address: str | Address, *, as_type: None = None, config: Config | None = None
 ) -> Stash[Any]: ...
 @overload
 async def retrieve(

@@ -150,7 +150,9 @@ class _Refusing(BaseModel):
 
 def _refusal(model: str, error: ValidationError) -> str:
     faults = [
-        f"{'.'.join(str(part) for part in each['loc']) or 'fields'}: {each['msg']}"
+        ".".join(str(part) for part in each["loc"])
+        + ": " * bool(each["loc"])
+        + each["msg"].removeprefix("Value error, ")
         for each in error.errors(include_input=False, include_url=False)
     ]
     return f"{model} cannot be used: {'; '.join(faults)}"
@@ -269,10 +271,11 @@ class Config(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        _settings_cls: type[BaseSettings],
-        /,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
         init_settings: PydanticBaseSettingsSource,
-        **_others: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let `Config(...)` look at its arguments and at nothing else."""
         return (init_settings,)

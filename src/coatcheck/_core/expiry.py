@@ -67,6 +67,11 @@ class TimeToIdle:
 Expiry: TypeAlias = TimeToLive | TimeToIdle
 
 
+def utc_now() -> datetime:
+    """Return the time of this machine's clock, the default of every backend."""
+    return datetime.now(UTC)
+
+
 def check_aware(moment: datetime, *, what: str) -> None:
     """Refuse a time without a timezone.
 

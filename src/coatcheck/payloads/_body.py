@@ -100,7 +100,7 @@ async def open_source(body: Body, size: int | None = None) -> AsyncGenerator[Sou
     whole = whole_bytes(body, size)
     if whole is not None:
         size = len(whole)
-        chunks = _one(whole)
+        chunks = OneChunk(whole)
     elif isinstance(body, os.PathLike):
         async with _opened_path(body) as (descriptor, length):
             size = length if size is None else size
@@ -121,9 +121,22 @@ async def open_source(body: Body, size: int | None = None) -> AsyncGenerator[Sou
         yield source
 
 
-async def _one(whole: bytes) -> AsyncIterator[bytes]:
-    if whole:
-        yield whole
+class OneChunk:
+    """The chunks of what is in memory already: one, or none when it is empty."""
+
+    __slots__ = ("_body",)
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._body:
+            raise StopAsyncIteration
+        body, self._body = self._body, b""
+        return body
 
 
 @asynccontextmanager

@@ -21,7 +21,7 @@ _MAX_WINDOW_LOG: Final = 23
 _STEP: Final = 1024 * 1024
 _CHECKSUM_FLAG: Final = 0x04
 _MAGIC: Final = b"\x28\xb5\x2f\xfd"
-_OPTIONS = {
+_OPTIONS: dict[int, int] = {
     zstd.CompressionParameter.compression_level: _LEVEL,
     zstd.CompressionParameter.checksum_flag: 1,
     zstd.CompressionParameter.content_size_flag: 1,

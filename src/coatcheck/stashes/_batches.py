@@ -7,12 +7,11 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import anyio
-
 from coatcheck._core.names import check_namespace
 from coatcheck._core.objects import ObjectInfo
 from coatcheck._core.writes import Swept
 from coatcheck.abc import Capability, require
+from coatcheck.wrappers import in_parallel, reap
 
 from ._models import ReapReport, StashEntry
 from ._places import address_of_key, place_of_new
@@ -21,7 +20,6 @@ from ._store import RAW, StashStore
 if TYPE_CHECKING:
     from collections.abc import (
         AsyncGenerator,
-        AsyncIterator,
         Awaitable,
         Callable,
         Iterable,
@@ -98,28 +96,11 @@ class StashBatches(StashStore, ABC):
         self, items: Iterable[_T], call: Callable[[_T], Awaitable[_R]]
     ) -> list[_R]:
         self._check_usable()
-        results: dict[int, _R] = {}
-        waiting = enumerate(items)
-        failures: list[Exception] = []
-
-        async def work(scope: anyio.CancelScope) -> None:
-            try:
-                for index, item in waiting:
-                    results[index] = await call(item)
-            except Exception as error:  # noqa: BLE001  # raised below, bare
-                failures.append(error)
-                scope.cancel()
-
-        async with anyio.create_task_group() as tasks:
-            for _ in range(self.config.concurrency):
-                tasks.start_soon(work, tasks.cancel_scope)
-        if failures:
-            raise failures[0]
-        return [results[index] for index in range(len(results))]
+        return await in_parallel(items, call, at_once=self.config.concurrency)
 
     def scan(
         self, namespace: str = "default", *, prefix: str = ""
-    ) -> AsyncIterator[StashEntry]:
+    ) -> AsyncGenerator[StashEntry]:
         """Iterate over the stashes of a namespace that exist now, in order of keys.
 
         Close the iterator with `contextlib.aclosing` when you leave it early.
@@ -171,7 +152,7 @@ class StashBatches(StashStore, ABC):
         self._check_usable()
         check_namespace(namespace)
         bucket = await self._bucket(place_of_new(self.config, namespace))
-        reaped = await bucket.reap(prefix)
+        reaped = await reap(bucket, prefix)
         swept = Swept()
         if Capability.SWEEP in bucket.capabilities:
             swept = await require(bucket, Capability.SWEEP).sweep()

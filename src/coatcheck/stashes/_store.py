@@ -169,7 +169,9 @@ class StashStore(ABC):
         )
 
     @overload
-    async def retrieve(self, address: str | Address) -> Stash[Any]: ...
+    async def retrieve(
+        self, address: str | Address, *, as_type: None = None
+    ) -> Stash[Any]: ...
     @overload
     async def retrieve(
         self, address: str | Address, *, as_type: type[_T]

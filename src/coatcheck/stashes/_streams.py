@@ -17,7 +17,7 @@ from coatcheck._core.digests import DigestAlgorithm, algorithm_of, digest_of
 from coatcheck._core.objects import ObjectInfo, PutInfo
 from coatcheck._core.ranges import ByteRange, resolve_range
 from coatcheck._core.writes import Write
-from coatcheck.payloads._body import Source, open_source
+from coatcheck.payloads._body import OneChunk, Source, open_source
 from coatcheck.payloads._integrity import VerifiedReader
 from coatcheck.wrappers import expiring_info
 
@@ -170,7 +170,7 @@ class StashStreams(StashStore, ABC):
         described = replace(described, encoding=None, sha256=None)
         span = None if byte_range is None else resolve_range(byte_range, len(body))
         held = body if span is None else body[span.start : span.stop]
-        reader = VerifiedReader(described, Source(_once(held), None), span=span)
+        reader = VerifiedReader(described, OneChunk(held), span=span)
         if span is None:
             algorithm = DigestAlgorithm(self.config.digest)
             if address.digest is not None:
@@ -219,8 +219,3 @@ async def _reported(
         yield chunk
         if progress is not None:
             progress(len(chunk))
-
-
-async def _once(body: bytes) -> AsyncGenerator[bytes]:
-    if body:
-        yield body

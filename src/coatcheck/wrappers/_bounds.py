@@ -141,7 +141,7 @@ class BoundedBucket(ForwardingBucket):
         size: int | None,
         call: Callable[[Body, int | None], Awaitable[_T]],
     ) -> _T:
-        """Await a call with a body whose every chunk has the deadline, not the whole."""
+        """Await a call with a body: the deadline is for every chunk of it."""
         if self._immediate:
             return await self._observed(operation, key, lambda: call(body, size))
 
@@ -214,5 +214,5 @@ def emit(observer: Observer | None, event: Event) -> None:
         return
     try:
         observer(event)
-    except Exception:
+    except Exception:  # noqa: BLE001  # an observer must not break a call
         _log.exception("an observer failed on %s", event.name)

@@ -58,9 +58,13 @@ class DeadlinesBucket(ForwardingBucket):
 
     async def head(self, key: str) -> ObjectInfo:
         info = await self._inner.head(key)
-        if self.is_over(info):
-            raise self.expired(key)
+        self.refuse_expired(info)
         return info
+
+    def refuse_expired(self, info: ObjectInfo) -> None:
+        """Raise ObjectNotFound when an object's deadline has come."""
+        if self.is_over(info):
+            raise self.expired(info.key)
 
     async def touch(self, key: str) -> datetime | None:
         """Let an object's TimeToIdle count from now.

@@ -182,8 +182,7 @@ class ExpiringBucket(DeadlinesBucket):
         async def copy() -> Receipt:
             # The source is looked at through its own wrappers, which may hide it.
             standing = await source.head(source_key)
-            if self.is_over(standing):
-                raise self.expired(source_key)
+            self.refuse_expired(standing)
             return await self._inner.copy_from(
                 source,
                 source_key,
@@ -312,8 +311,7 @@ class _ExpiringRead(ForwardingRead):
     async def __aenter__(self) -> Reader:
         reader = await super().__aenter__()
         try:
-            if self._bucket.is_over(reader.info):
-                raise self._bucket.expired(reader.info.key)
+            self._bucket.refuse_expired(reader.info)
             await self._bucket.renew(reader.info)
         except BaseException:
             await super().__aexit__(None, None, None)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from coatcheck._core.expiry import utc_now
 from coatcheck._core.names import check_namespace
 from coatcheck.abc import AsyncResource
 from coatcheck.errors import InvalidInput
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from coatcheck.abc import Backend, Bucket
-
-
-def utc_now() -> datetime:
-    """Return the time of this machine's clock."""
-    return datetime.now(UTC)
 
 
 class FilesystemBackend(AsyncResource):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from coatcheck._core.ranges import ByteRange, resolve_range
 from coatcheck.errors import Closed, IntegrityError, PreconditionFailed
-from coatcheck.payloads._body import CHUNK
+from coatcheck.payloads._body import CHUNK, OneChunk
 from coatcheck.payloads._integrity import VerifiedReader
 
 from ._errors import storage_errors
@@ -73,7 +73,7 @@ class FileRead:
         offsets = range(found.info.size) if span is None else span
         chunks: AsyncIterator[bytes]
         if found.body is not None:
-            chunks = _Held(found.body[offsets.start : offsets.stop])
+            chunks = OneChunk(found.body[offsets.start : offsets.stop])
         else:
             chunks = _Chunks(self._files, self._pool, found, offsets)
         return VerifiedReader(found.info, chunks, span=span)
@@ -113,24 +113,6 @@ class FileRead:
             key=self._key,
             backend="file",
         )
-
-
-class _Held:
-    """The one chunk of a small object."""
-
-    __slots__ = ("_body",)
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if not self._body:
-            raise StopAsyncIteration
-        body, self._body = self._body, b""
-        return body
 
 
 class _Chunks:
