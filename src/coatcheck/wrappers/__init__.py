@@ -1,7 +1,21 @@
-"""Buckets around buckets: a part of one, one with deadlines, one that expires."""
+"""Buckets around buckets: what is added by wrapping works on every backend."""
 
 from __future__ import annotations
 
+from ._expiring import ExpiringBucket, expiring, expiring_info
+from ._guarded import Guard, GuardedBucket
+from ._parallel import in_parallel
+from ._reaping import Reaped, reap
 from ._scoped import scoped
 
-__all__ = ("scoped",)
+__all__ = (
+    "ExpiringBucket",
+    "Guard",
+    "GuardedBucket",
+    "Reaped",
+    "expiring",
+    "expiring_info",
+    "in_parallel",
+    "reap",
+    "scoped",
+)

@@ -1,30 +1,32 @@
-"""A bucket around a bucket that changes nothing; wrappers override what they change."""
+"""A bucket that hands every call to another; wrappers override what they change."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from coatcheck._core.writes import DEFAULT_SWEEP_AGE, Write
-from coatcheck.abc import NO_INFO, Capability, require
+from coatcheck.abc import (
+    NO_INFO,
+    Bucket,
+    CanCopy,
+    CanMultipart,
+    CanScan,
+    CanSign,
+    CanSweep,
+    CanUpdate,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from datetime import timedelta
-    from typing import Self
 
     from coatcheck.abc import (
         Backend,
         Body,
-        Bucket,
         ByteRange,
-        CanCopy,
-        CanMultipart,
-        CanScan,
-        CanSign,
-        CanSweep,
-        CanUpdate,
-        DigestAlgorithm,
+        Capability,
         Limits,
         ObjectInfo,
         Page,
@@ -37,34 +39,39 @@ if TYPE_CHECKING:
         SignPut,
         Swept,
         Upload,
-        Verified,
         WriteMode,
     )
     from coatcheck.errors import CoatcheckError
 
 
-class ForwardingBucket:
-    """Passes every call on.
+def closed_after(items: Any) -> aclosing[Any]:
+    """Close what an iterator holds when the block is left, read to its end or not."""
+    return aclosing(items)
 
-    A call that needs an ability which the inner bucket lacks is refused with
-    UnsupportedOperation.
+
+class AnyBucket(
+    Bucket, CanScan, CanUpdate, CanCopy, CanSign, CanMultipart, CanSweep, Protocol
+):
+    """A bucket as wrappers see it; its capabilities say what is really there."""
+
+
+class ForwardingBucket:
+    """Forwards everything.
 
     Args:
-        inner: The bucket around which this one is.
+        inner: The bucket that is wrapped.
     """
 
-    __slots__ = ("_inner",)
-
     def __init__(self, inner: Bucket) -> None:
-        self._inner = inner
+        self._inner = cast("AnyBucket", inner)
 
     @property
     def inner(self) -> Bucket:
-        """The bucket around which this one is."""
+        """The bucket that is wrapped; see `coatcheck.abc.innermost`."""
         return self._inner
 
     def inner_key(self, key: str) -> str:
-        """Return the key as the inner bucket knows it."""
+        """Return a key as the wrapped bucket knows it."""
         return key
 
     @property
@@ -122,18 +129,18 @@ class ForwardingBucket:
         start_after: str | None = None,
         delimiter: str | None = None,
     ) -> AsyncIterator[Page]:
-        return self._scanner.scan(prefix, start_after=start_after, delimiter=delimiter)
+        return self._inner.scan(prefix, start_after=start_after, delimiter=delimiter)
 
     async def delete_many(
         self, keys: Iterable[str]
     ) -> Mapping[str, CoatcheckError | None]:
-        return await self._scanner.delete_many(keys)
+        return await self._inner.delete_many(keys)
 
     async def update_info(self, key: str, info: PutInfo, *, if_match: str) -> Receipt:
-        return await self._updater.update_info(key, info, if_match=if_match)
+        return await self._inner.update_info(key, info, if_match=if_match)
 
     def can_copy_from(self, source: Bucket) -> bool:
-        return self._copier.can_copy_from(source)
+        return self._inner.can_copy_from(source)
 
     async def copy_from(
         self,
@@ -145,19 +152,19 @@ class ForwardingBucket:
         mode: WriteMode = Write.OVERWRITE,
         if_match: str | None = None,
     ) -> Receipt:
-        return await self._copier.copy_from(
+        return await self._inner.copy_from(
             source, source_key, key, info=info, mode=mode, if_match=if_match
         )
 
     async def sign(
         self, what: SignGet | SignPut, key: str, *, expires_in: timedelta
     ) -> SignedRequest:
-        return await self._signer.sign(what, key, expires_in=expires_in)
+        return await self._inner.sign(what, key, expires_in=expires_in)
 
     async def initiate(
         self, key: str, *, info: PutInfo = NO_INFO, mode: WriteMode = Write.OVERWRITE
     ) -> Upload:
-        return await self._uploader.initiate(key, info=info, mode=mode)
+        return await self._inner.initiate(key, info=info, mode=mode)
 
     async def put_part(
         self,
@@ -168,100 +175,27 @@ class ForwardingBucket:
         size: int,
         content_md5: bytes | None = None,
     ) -> Part:
-        return await self._uploader.put_part(
+        return await self._inner.put_part(
             upload, number, body, size=size, content_md5=content_md5
         )
 
     def list_parts(self, upload: Upload) -> AsyncIterator[Part]:
-        return self._uploader.list_parts(upload)
+        return self._inner.list_parts(upload)
 
     async def complete(self, upload: Upload, parts: Sequence[Part]) -> Receipt:
-        return await self._uploader.complete(upload, parts)
+        return await self._inner.complete(upload, parts)
 
     async def abort(self, upload: Upload) -> None:
-        await self._uploader.abort(upload)
+        await self._inner.abort(upload)
 
     def list_uploads(
         self, prefix: str = "", *, older_than: timedelta | None = None
     ) -> AsyncIterator[Upload]:
-        return self._uploader.list_uploads(prefix, older_than=older_than)
+        return self._inner.list_uploads(prefix, older_than=older_than)
 
     async def sweep(self, *, older_than: timedelta = DEFAULT_SWEEP_AGE) -> Swept:
-        return await self._sweeper.sweep(older_than=older_than)
-
-    @property
-    def _scanner(self) -> CanScan:
-        return require(self._inner, Capability.SCAN)
-
-    @property
-    def _updater(self) -> CanUpdate:
-        return require(self._inner, Capability.UPDATE)
-
-    @property
-    def _copier(self) -> CanCopy:
-        return require(self._inner, Capability.COPY)
-
-    @property
-    def _signer(self) -> CanSign:
-        return require(self._inner, Capability.SIGN)
-
-    @property
-    def _uploader(self) -> CanMultipart:
-        return require(self._inner, Capability.MULTIPART)
-
-    @property
-    def _sweeper(self) -> CanSweep:
-        return require(self._inner, Capability.SWEEP)
-
-
-class ForwardingReader:
-    """Passes every read on.
-
-    Args:
-        inner: The reader around which this one is.
-    """
-
-    __slots__ = ("_chunks", "_inner")
-
-    def __init__(self, inner: Reader) -> None:
-        self._inner = inner
-        self._chunks: AsyncIterator[bytes] | None = None
-
-    @property
-    def info(self) -> ObjectInfo:
-        return self._inner.info
-
-    @property
-    def range(self) -> range:
-        return self._inner.range
-
-    @property
-    def verified(self) -> Verified:
-        return self._inner.verified
-
-    def pin(
-        self, algorithm: DigestAlgorithm, digest: str, *, size: int | None = None
-    ) -> None:
-        self._inner.pin(algorithm, digest, size=size)
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self._chunks is None:
-            self._chunks = aiter(self._inner)
-        return await anext(self._chunks)
-
-    async def read(self, size: int = -1) -> bytes:
-        return await self._inner.read(size)
+        return await self._inner.sweep(older_than=older_than)
 
 
 if TYPE_CHECKING:
-    _bucket: type[Bucket] = ForwardingBucket
-    _scan: type[CanScan] = ForwardingBucket
-    _update: type[CanUpdate] = ForwardingBucket
-    _copy: type[CanCopy] = ForwardingBucket
-    _sign: type[CanSign] = ForwardingBucket
-    _multipart: type[CanMultipart] = ForwardingBucket
-    _sweep: type[CanSweep] = ForwardingBucket
-    _reader: type[Reader] = ForwardingReader
+    _conforms: type[AnyBucket] = ForwardingBucket

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from coatcheck._core.names import MAX_KEY_BYTES, check_key, check_prefix, shown
+from coatcheck._core.names import check_key
 from coatcheck._core.writes import Write
 from coatcheck.abc import NO_INFO
 from coatcheck.errors import InvalidName
 
-from ._forwarding import ForwardingBucket, ForwardingReader
+from ._forwarding import ForwardingBucket, closed_after
+from ._reading import ForwardingRead, ForwardingReader
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
-    from collections.abc import Sequence
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Iterable,
+        Mapping,
+        Sequence,
+    )
     from contextlib import AbstractAsyncContextManager
     from datetime import timedelta
 
@@ -39,53 +44,46 @@ if TYPE_CHECKING:
     )
     from coatcheck.errors import CoatcheckError
 
-_Named = TypeVar("_Named", bound="ObjectEntry | Upload")
+    EntryT = TypeVar("EntryT", bound=ObjectEntry)
 
 
 def scoped(bucket: Bucket, prefix: str) -> Bucket:
     """Return the part of a bucket whose keys begin with a prefix.
 
-    Keys go in and come out without it, and nothing outside is reachable or visible
-    through it; errors name the whole key. Only `sweep` has the inner bucket's
-    reach: it removes litter, never objects.
+    Nothing outside the prefix can be reached or seen through it; only `sweep`
+    cleans the whole bucket, since litter has no key.
 
     Args:
         bucket: The bucket.
-        prefix: Text like a canonical key that ends with a slash; `""` is the bucket
-            itself.
+        prefix: Text that ends in a slash and begins keys; `""` is the whole bucket.
 
     Raises:
-        InvalidName: The prefix is no such text, or leaves no room for keys.
+        InvalidName: The prefix does not end in a slash, or begins no canonical key.
     """
-    if prefix == "":
+    if not prefix:
         return bucket
-    check_prefix(prefix)
     if not prefix.endswith("/"):
-        raise InvalidName(f"prefix {shown(prefix)} does not end with '/'")
+        raise InvalidName(f"prefix {ascii(prefix)[:80]} does not end in a slash")
     check_key(prefix[:-1], what="prefix")
     if isinstance(bucket, ScopedBucket):
-        bucket, prefix = bucket.inner, bucket.inner_key(prefix)
-    if len(prefix.encode()) >= min(bucket.limits.max_key, MAX_KEY_BYTES):
-        raise InvalidName(f"prefix {shown(prefix)} leaves no room for keys")
+        return ScopedBucket(bucket.inner, bucket.prefix + prefix)
     return ScopedBucket(bucket, prefix)
 
 
 class ScopedBucket(ForwardingBucket):
-    """The keys of a bucket behind a prefix; see `scoped`."""
-
-    __slots__ = ("_prefix",)
+    """Puts the prefix before every key, and takes it off what comes back."""
 
     def __init__(self, inner: Bucket, prefix: str) -> None:
         super().__init__(inner)
-        self._prefix = prefix
+        self.prefix = prefix
 
     def inner_key(self, key: str) -> str:
-        return self._prefix + key
+        return self.prefix + key
 
     @property
     def limits(self) -> Limits:
         limits = self._inner.limits
-        return replace(limits, max_key=limits.max_key - len(self._prefix.encode()))
+        return replace(limits, max_key=limits.max_key - len(self.prefix.encode()))
 
     async def put(
         self,
@@ -98,7 +96,7 @@ class ScopedBucket(ForwardingBucket):
     ) -> Receipt:
         check_key(key)
         return await super().put(
-            self.inner_key(key), body, info=info, mode=mode, size=size
+            self.prefix + key, body, info=info, mode=mode, size=size
         )
 
     def get(
@@ -109,62 +107,54 @@ class ScopedBucket(ForwardingBucket):
         if_match: str | None = None,
         if_none_match: str | None = None,
     ) -> AbstractAsyncContextManager[Reader]:
-        return self._read(
+        return _ScopedRead(
             super().get(
-                self.inner_key(key),
+                self.prefix + key,
                 byte_range=byte_range,
                 if_match=if_match,
                 if_none_match=if_none_match,
-            )
+            ),
+            self.prefix,
         )
 
-    @asynccontextmanager
-    async def _read(
-        self, context: AbstractAsyncContextManager[Reader]
-    ) -> AsyncGenerator[Reader]:
-        async with context as reader:
-            yield _ScopedReader(reader, self._outer(reader.info))
-
     async def head(self, key: str) -> ObjectInfo:
-        return self._outer(await super().head(self.inner_key(key)))
+        return _behind(self.prefix, await super().head(self.prefix + key))
 
     async def delete(self, key: str, *, if_match: str | None = None) -> None:
-        await super().delete(self.inner_key(key), if_match=if_match)
+        await super().delete(self.prefix + key, if_match=if_match)
 
-    def scan(
+    async def scan(
         self,
         prefix: str = "",
         *,
         start_after: str | None = None,
         delimiter: str | None = None,
-    ) -> AsyncIterator[Page]:
-        check_prefix(prefix)
-        if start_after is not None:
-            start_after = self.inner_key(start_after)
-        return self._pages(
-            super().scan(
-                self.inner_key(prefix), start_after=start_after, delimiter=delimiter
-            )
+    ) -> AsyncGenerator[Page]:
+        pages = self._inner.scan(
+            self.prefix + prefix,
+            start_after=None if start_after is None else self.prefix + start_after,
+            delimiter=delimiter,
         )
-
-    async def _pages(self, pages: AsyncIterator[Page]) -> AsyncGenerator[Page]:
-        skipped = len(self._prefix)
-        async with _closing(pages):
+        async with closed_after(pages):
             async for page in pages:
-                yield Page(
-                    entries=tuple(self._outer(entry) for entry in page.entries),
-                    prefixes=tuple(common[skipped:] for common in page.prefixes),
+                yield replace(
+                    page,
+                    entries=tuple(
+                        _behind(self.prefix, entry) for entry in page.entries
+                    ),
+                    prefixes=tuple(
+                        common.removeprefix(self.prefix) for common in page.prefixes
+                    ),
                 )
 
     async def delete_many(
         self, keys: Iterable[str]
     ) -> Mapping[str, CoatcheckError | None]:
-        results = await super().delete_many([self.inner_key(key) for key in keys])
-        skipped = len(self._prefix)
-        return {key[skipped:]: result for key, result in results.items()}
+        results = await super().delete_many([self.prefix + key for key in keys])
+        return {key.removeprefix(self.prefix): error for key, error in results.items()}
 
     async def update_info(self, key: str, info: PutInfo, *, if_match: str) -> Receipt:
-        return await super().update_info(self.inner_key(key), info, if_match=if_match)
+        return await super().update_info(self.prefix + key, info, if_match=if_match)
 
     async def copy_from(
         self,
@@ -180,7 +170,7 @@ class ScopedBucket(ForwardingBucket):
         return await super().copy_from(
             source,
             source_key,
-            self.inner_key(key),
+            self.prefix + key,
             info=info,
             mode=mode,
             if_match=if_match,
@@ -189,13 +179,13 @@ class ScopedBucket(ForwardingBucket):
     async def sign(
         self, what: SignGet | SignPut, key: str, *, expires_in: timedelta
     ) -> SignedRequest:
-        return await super().sign(what, self.inner_key(key), expires_in=expires_in)
+        return await super().sign(what, self.prefix + key, expires_in=expires_in)
 
     async def initiate(
         self, key: str, *, info: PutInfo = NO_INFO, mode: WriteMode = Write.OVERWRITE
     ) -> Upload:
         check_key(key)
-        upload = await super().initiate(self.inner_key(key), info=info, mode=mode)
+        upload = await super().initiate(self.prefix + key, info=info, mode=mode)
         return self._outer(upload)
 
     async def put_part(
@@ -208,51 +198,53 @@ class ScopedBucket(ForwardingBucket):
         content_md5: bytes | None = None,
     ) -> Part:
         return await super().put_part(
-            self._inner_upload(upload),
-            number,
-            body,
-            size=size,
-            content_md5=content_md5,
+            self._within(upload), number, body, size=size, content_md5=content_md5
         )
 
     def list_parts(self, upload: Upload) -> AsyncIterator[Part]:
-        return super().list_parts(self._inner_upload(upload))
+        return super().list_parts(self._within(upload))
 
     async def complete(self, upload: Upload, parts: Sequence[Part]) -> Receipt:
-        return await super().complete(self._inner_upload(upload), parts)
+        return await super().complete(self._within(upload), parts)
 
     async def abort(self, upload: Upload) -> None:
-        await super().abort(self._inner_upload(upload))
+        await super().abort(self._within(upload))
 
-    def list_uploads(
+    async def list_uploads(
         self, prefix: str = "", *, older_than: timedelta | None = None
-    ) -> AsyncIterator[Upload]:
-        check_prefix(prefix)
-        return self._listed(
-            super().list_uploads(self.inner_key(prefix), older_than=older_than)
-        )
-
-    async def _listed(self, uploads: AsyncIterator[Upload]) -> AsyncGenerator[Upload]:
-        async with _closing(uploads):
+    ) -> AsyncGenerator[Upload]:
+        uploads = self._inner.list_uploads(self.prefix + prefix, older_than=older_than)
+        async with closed_after(uploads):
             async for upload in uploads:
                 yield self._outer(upload)
 
-    def _inner_upload(self, upload: Upload) -> Upload:
-        return replace(upload, key=self.inner_key(upload.key))
+    def _within(self, upload: Upload) -> Upload:
+        return replace(upload, key=self.prefix + upload.key)
 
-    def _outer(self, named: _Named) -> _Named:
-        return replace(named, key=named.key[len(self._prefix) :])
+    def _outer(self, upload: Upload) -> Upload:
+        return replace(upload, key=upload.key.removeprefix(self.prefix))
+
+
+def _behind(prefix: str, entry: EntryT) -> EntryT:
+    return replace(entry, key=entry.key.removeprefix(prefix))
+
+
+class _ScopedRead(ForwardingRead):
+    """A read whose reader shows the key without the prefix."""
+
+    def __init__(self, read: AbstractAsyncContextManager[Reader], prefix: str) -> None:
+        super().__init__(read)
+        self._prefix = prefix
+
+    async def __aenter__(self) -> Reader:
+        return _ScopedReader(await super().__aenter__(), self._prefix)
 
 
 class _ScopedReader(ForwardingReader):
-    """A reader whose info has the key without the prefix."""
-
-    __slots__ = ("_outer_info",)
-
-    def __init__(self, inner: Reader, info: ObjectInfo) -> None:
-        super().__init__(inner)
-        self._outer_info = info
+    def __init__(self, reader: Reader, prefix: str) -> None:
+        super().__init__(reader)
+        self._info = _behind(prefix, reader.info)
 
     @property
     def info(self) -> ObjectInfo:
-        return self._outer_info
+        return self._info
