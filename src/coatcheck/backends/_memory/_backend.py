@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from coatcheck._core.expiry import utc_now
 from coatcheck._core.names import check_namespace
 from coatcheck.abc import AsyncResource
 from coatcheck.wrappers import scoped
@@ -26,7 +25,8 @@ class MemoryBackend(AsyncResource):
         store: Where they are, to share it; None is a new store, which lives as long
             as this backend.
         max_bytes: The bound of a new store, in bytes of bodies; None is no bound.
-        clock: Tells the time that deadlines go by.
+        clock: Tells the time that deadlines go by, and that objects and uploads are
+            marked with; None is the store's own.
     """
 
     scheme = "mem"
@@ -36,10 +36,10 @@ class MemoryBackend(AsyncResource):
         store: MemoryStore | None = None,
         *,
         max_bytes: int | None = DEFAULT_MAX_BYTES,
-        clock: Callable[[], datetime] = utc_now,
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
         self._store = MemoryStore(max_bytes=max_bytes) if store is None else store
-        self._clock = clock
+        self._clock = self._store.clock if clock is None else clock
 
     def bucket(self, name: str, prefix: str = "") -> Bucket:
         check_namespace(name)

@@ -60,7 +60,15 @@ class MemoryBucket(MultipartBucket):
             lambda length: self.store.check_room(self._name, key, length),
         )
         sha256 = info.sha256 if running is None else running.hexdigest()
-        return self.store.publish(self._name, key, whole, info, mode, sha256=sha256)
+        return self.store.publish(
+            self._name,
+            key,
+            whole,
+            info,
+            mode,
+            sha256=sha256,
+            now=self._backend.now(),
+        )
 
     def get(
         self,
@@ -99,7 +107,9 @@ class MemoryBucket(MultipartBucket):
 
     async def update_info(self, key: str, info: PutInfo, *, if_match: str) -> Receipt:
         await self._turn()
-        return self.store.update(self._name, key, info, if_match)
+        return self.store.update(
+            self._name, key, info, if_match, now=self._backend.now()
+        )
 
     def can_copy_from(self, source: Bucket) -> bool:
         inner, _ = innermost(source, "")
@@ -126,7 +136,12 @@ class MemoryBucket(MultipartBucket):
             )
         inner._check_open()  # noqa: SLF001  # another instance of this class
         return self.store.copy(
-            (inner.name, inner_key), (self._name, key), info, mode, if_match
+            (inner.name, inner_key),
+            (self._name, key),
+            info,
+            mode,
+            if_match,
+            now=self._backend.now(),
         )
 
     def scan(

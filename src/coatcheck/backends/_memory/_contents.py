@@ -60,7 +60,7 @@ class HeldUpload:
     upload: Upload
     info: PutInfo
     mode: WriteMode
-    parts: dict[int, HeldPart] = field(default_factory=dict)
+    parts: dict[int, HeldPart] = field(default_factory=dict[int, HeldPart])
 
     @property
     def size(self) -> int:
@@ -84,9 +84,6 @@ class Contents:
         self._order: list[str] | None = None
         self._new: set[str] = set()
         self._gone: set[str] = set()
-
-    def __bool__(self) -> bool:
-        return bool(self.records or self.uploads)
 
     def keep(self, key: str, record: Record) -> None:
         """Let a record stand under the key."""

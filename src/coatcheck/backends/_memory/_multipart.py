@@ -71,7 +71,7 @@ class MultipartBucket:
     ) -> Upload:
         check_key(key)
         await self._turn()
-        return self._uploads.begin(key, info, mode)
+        return self._uploads.begin(key, info, mode, now=self._backend.now())
 
     async def put_part(
         self,
@@ -113,7 +113,8 @@ class MultipartBucket:
         try:
             bodies = self._uploads.bodies(upload, parts)
             whole = await _joined(bodies)
-            return self._uploads.finish(upload, parts, whole)
+            now = self._backend.now()
+            return self._uploads.finish(upload, parts, whole, now=now)
         except ObjectNotFound:
             repeated = self._uploads.finished(upload)
             if repeated is None:
@@ -134,13 +135,13 @@ class MultipartBucket:
         self, prefix: str, older_than: timedelta | None
     ) -> AsyncGenerator[Upload]:
         await self._turn()
-        until = None if older_than is None else self.store.now() - older_than
+        until = None if older_than is None else self._backend.now() - older_than
         for upload in self._uploads.all(prefix, until):
             yield upload
 
     async def sweep(self, *, older_than: timedelta = DEFAULT_SWEEP_AGE) -> Swept:
         await self._turn()
-        stale = self._uploads.all("", self.store.now() - older_than)
+        stale = self._uploads.all("", self._backend.now() - older_than)
         return Swept(uploads=sum(self._uploads.remove(upload) for upload in stale))
 
     async def _turn(self) -> None:

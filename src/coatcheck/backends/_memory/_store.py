@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from datetime import UTC, datetime
+from datetime import UTC
 from itertools import count
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
+from coatcheck._core.expiry import utc_now
 from coatcheck._core.names import shown
 from coatcheck._core.objects import ObjectInfo, PutInfo
 from coatcheck._core.writes import Update, Write
@@ -24,6 +25,7 @@ from ._contents import Contents, HeldUpload, Listing, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from datetime import datetime
 
     from coatcheck._core.objects import Page
     from coatcheck._core.writes import Receipt, WriteMode
@@ -37,11 +39,6 @@ _TOLD = tuple(
 )
 
 
-def utc_now() -> datetime:
-    """Return the time of this machine's clock."""
-    return datetime.now(UTC)
-
-
 class MemoryStore:
     """Buckets of objects in memory.
 
@@ -50,7 +47,7 @@ class MemoryStore:
     Args:
         max_bytes: The most bytes of bodies, those of upload parts included; None
             is without a bound.
-        clock: Tells the time that deadlines go by.
+        clock: Tells the time to backends that are given no clock of their own.
 
     Raises:
         InvalidInput: The bound is not positive.
@@ -63,7 +60,7 @@ class MemoryStore:
     ) -> None:
         if max_bytes is not None and max_bytes < 1:
             raise InvalidInput(f"max_bytes is at least 1, not {max_bytes}")
-        self.now = clock
+        self.clock = clock
         self.lock = Lock()
         self._max_bytes = max_bytes
         self._used = 0
@@ -116,6 +113,7 @@ class MemoryStore:
         mode: WriteMode,
         *,
         sha256: str | None,
+        now: datetime,
     ) -> Receipt:
         """Let a body stand under the key, or recognise that this write did before.
 
@@ -126,7 +124,7 @@ class MemoryStore:
         """
         with self.lock:
             try:
-                return self.keep(bucket, key, body, info, mode, sha256=sha256)
+                return self.keep(bucket, key, body, info, mode, sha256=sha256, now=now)
             except (AlreadyExists, PreconditionFailed):
                 standing = self.contents(bucket).records.get(key)
                 if standing is None or not standing.is_from(info.write_id):
@@ -149,7 +147,9 @@ class MemoryStore:
             self.reserve(-_size(standing))
             self.tidy(bucket, contents)
 
-    def update(self, bucket: str, key: str, info: PutInfo, if_match: str) -> Receipt:
+    def update(
+        self, bucket: str, key: str, info: PutInfo, if_match: str, *, now: datetime
+    ) -> Receipt:
         """Replace the metadata and leave the bytes.
 
         Raises:
@@ -165,7 +165,7 @@ class MemoryStore:
                 key,
                 known.size,
                 info.sha256 or known.sha256,
-                self.now(),
+                now,
                 info.created or known.created,
             )
             record = replace(standing, info=told)
@@ -179,6 +179,8 @@ class MemoryStore:
         info: PutInfo | None,
         mode: WriteMode,
         if_match: str | None,
+        *,
+        now: datetime,
     ) -> Receipt:
         """Let a source's bytes stand under another key.
 
@@ -188,6 +190,7 @@ class MemoryStore:
             info: The new metadata; None takes the source's over.
             mode: When the write may happen.
             if_match: The ETag that the source must have.
+            now: The time that the copy is marked with.
 
         Raises:
             ObjectNotFound: The source is absent.
@@ -201,7 +204,8 @@ class MemoryStore:
             if info is None:
                 info = replace(found.info.put_info(), created=None)
             sha256 = found.info.sha256 or info.sha256
-            return self.keep(*target, found.body, info, mode, sha256=sha256)
+            body = found.body
+            return self.keep(*target, body, info, mode, sha256=sha256, now=now)
 
     def pages(
         self, bucket: str, prefix: str, *, start_after: str | None, folded: bool
@@ -219,11 +223,12 @@ class MemoryStore:
 
     def contents(self, bucket: str) -> Contents:
         """Return what a bucket holds; a bucket that is not there is empty."""
-        return self._buckets.get(bucket) or Contents()
+        contents = self._buckets.get(bucket)
+        return Contents() if contents is None else contents
 
     def tidy(self, bucket: str, contents: Contents) -> None:
         """Let the bucket be there as long as it holds anything; the lock is held."""
-        if contents:
+        if contents.records or contents.uploads:
             self._buckets[bucket] = contents
         else:
             self._buckets.pop(bucket, None)
@@ -254,6 +259,7 @@ class MemoryStore:
         mode: WriteMode,
         *,
         sha256: str | None,
+        now: datetime,
         upload: HeldUpload | None = None,
     ) -> Receipt:
         """Let a body stand under the key; the lock is held.
@@ -265,6 +271,7 @@ class MemoryStore:
             info: What the write said.
             mode: When the write may happen.
             sha256: The digest of the bytes, when it is known.
+            now: The time that the object is marked with.
             upload: The upload that brought them and ends with this.
         """
         contents = self.contents(bucket)
@@ -272,7 +279,6 @@ class MemoryStore:
         check_mode(bucket, key, standing, mode)
         held_as_parts = 0 if upload is None else upload.size
         self.reserve(len(body) - _size(standing) - held_as_parts)
-        now = self.now()
         told = self._described(info, key, len(body), sha256, now, info.created or now)
         upload_id = None if upload is None else upload.upload.upload_id
         if upload_id is not None:
@@ -303,9 +309,9 @@ class MemoryStore:
             key=key,
             size=size,
             etag=etag,
-            modified=modified,
-            created=created.astimezone(UTC),
-            deadline=None if info.deadline is None else info.deadline.astimezone(UTC),
+            modified=_in_utc(modified),
+            created=_in_utc(created),
+            deadline=None if info.deadline is None else _in_utc(info.deadline),
             sha256=sha256,
             write_id=info.write_id or etag,
             **told,
@@ -361,6 +367,10 @@ def absent(bucket: str, key: str) -> ObjectNotFound:
         key=key,
         backend="mem",
     )
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
 def _size(record: Record | None) -> int:

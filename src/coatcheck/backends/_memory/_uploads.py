@@ -33,10 +33,12 @@ class Uploads:
         self._store = store
         self._bucket = bucket
 
-    def begin(self, key: str, info: PutInfo, mode: WriteMode) -> Upload:
+    def begin(
+        self, key: str, info: PutInfo, mode: WriteMode, *, now: datetime
+    ) -> Upload:
         """Begin an upload."""
         store = self._store
-        upload = Upload(key=key, upload_id=store.token(), started=store.now())
+        upload = Upload(key=key, upload_id=store.token(), started=now)
         with store.lock:
             contents = store.contents(self._bucket)
             held = HeldUpload(upload=upload, info=info, mode=mode)
@@ -93,7 +95,9 @@ class Uploads:
         with self._store.lock:
             return self._bodies(self._held(upload), parts)
 
-    def finish(self, upload: Upload, parts: Sequence[Part], body: bytes) -> Receipt:
+    def finish(
+        self, upload: Upload, parts: Sequence[Part], body: bytes, *, now: datetime
+    ) -> Receipt:
         """Let the joined parts stand as the object, and drop the upload.
 
         Raises:
@@ -112,6 +116,7 @@ class Uploads:
                 held.info,
                 held.mode,
                 sha256=held.info.sha256,
+                now=now,
                 upload=held,
             )
 
