@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Generic, NoReturn, TypeVar
+from typing import Any, Final, Generic, NoReturn, TypeVar, cast
 
 import msgpack
 
@@ -48,7 +48,7 @@ def encode(data: _T, *, max_bytes: int) -> Encoded[_T]:
             where and why, and shows nothing of the payload.
     """
     try:
-        body = msgpack.packb(data, datetime=True)
+        body: bytes = cast("bytes", msgpack.packb(data, datetime=True))
     except _FAILURES as error:
         raise PayloadError(
             f"the payload cannot be encoded: {_explain(data, error)}"

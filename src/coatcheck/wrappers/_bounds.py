@@ -63,7 +63,7 @@ class BoundedBucket(ForwardingBucket):
 
     def __init__(self, inner: Bucket, bounds: Bounds) -> None:
         super().__init__(inner)
-        self._bounds = bounds
+        self.bounds = bounds
         self._immediate = Capability.IMMEDIATE in inner.capabilities
 
     async def bounded(
@@ -81,7 +81,7 @@ class BoundedBucket(ForwardingBucket):
             return await call()
 
         async def in_slot() -> _T:
-            async with self._bounds.slots:
+            async with self.bounds.slots:
                 return await call()
 
         return await self.within_deadline(operation, key, in_slot)
@@ -96,7 +96,7 @@ class BoundedBucket(ForwardingBucket):
         """
         if self._immediate:
             return await call()
-        with anyio.move_on_after(self._bounds.seconds):
+        with anyio.move_on_after(self.bounds.seconds):
             return await call()
         raise self._timed_out(operation, key)
 
@@ -104,7 +104,7 @@ class BoundedBucket(ForwardingBucket):
         outcome = Outcome.NOT_APPLIED if operation in _READS else Outcome.UNKNOWN
         return Timeout(
             f"{operation} of {key!a} in bucket {self.name!a} took more than"
-            f" {self._bounds.seconds:g} s",
+            f" {self.bounds.seconds:g} s",
             bucket=self.name,
             key=key,
             backend=self.backend.scheme,
@@ -114,7 +114,7 @@ class BoundedBucket(ForwardingBucket):
     async def _observed(
         self, operation: str, key: str, call: Callable[[], Awaitable[_T]]
     ) -> _T:
-        if self._bounds.observer is None:
+        if self.bounds.observer is None:
             return await call()
         begun, kind = perf_counter(), None
         try:
@@ -131,7 +131,7 @@ class BoundedBucket(ForwardingBucket):
                 duration=timedelta(seconds=perf_counter() - begun),
                 error=kind,
             )
-            emit(self._bounds.observer, event)
+            emit(self.bounds.observer, event)
 
     async def flowing(
         self,
@@ -146,10 +146,15 @@ class BoundedBucket(ForwardingBucket):
             return await self._observed(operation, key, lambda: call(body, size))
 
         async def flow() -> _T:
-            async with self._bounds.slots, open_source(body, size) as source:
-                with anyio.move_on_after(self._bounds.seconds) as scope:
-                    ticking = _Ticking(source, scope, self._bounds.seconds)
-                    return await call(ticking, source.size)
+            slots = self.bounds.slots
+            await self.within_deadline(operation, key, slots.acquire)
+            try:
+                async with open_source(body, size) as source:
+                    with anyio.move_on_after(self.bounds.seconds) as scope:
+                        ticking = _Ticking(source, scope, self.bounds.seconds)
+                        return await call(ticking, source.size)
+            finally:
+                slots.release()
             raise self._timed_out(operation, key)
 
         return await self._observed(operation, key, flow)
@@ -162,11 +167,11 @@ class BoundedBucket(ForwardingBucket):
         async def enter() -> Reader:
             if self._immediate:
                 return await read.__aenter__()
-            await self._bounds.slots.acquire()
+            await self.bounds.slots.acquire()
             try:
                 return await read.__aenter__()
             except BaseException:
-                self._bounds.slots.release()
+                self.bounds.slots.release()
                 raise
 
         return await self._observed(
@@ -176,7 +181,7 @@ class BoundedBucket(ForwardingBucket):
     def leave_read(self) -> None:
         """Give the slot of a read back."""
         if not self._immediate:
-            self._bounds.slots.release()
+            self.bounds.slots.release()
 
     async def each(self, operation: str, key: str, items: Any) -> AsyncGenerator[Any]:
         """Take every item within the bounds; no slot is held in between."""

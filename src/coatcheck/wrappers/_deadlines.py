@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from coatcheck._core.expiry import (
     Expiry,
@@ -25,11 +25,14 @@ from coatcheck.errors import (
 
 from ._bounds import emit
 from ._forwarding import ForwardingBucket
+from ._guarded import within_slot
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from coatcheck.abc import Bucket, ObjectInfo, Observer
+
+    from ._forwarding import AnyBucket
 
 ATTEMPTS: Final = 8
 """How often a change is tried again when others are faster."""
@@ -46,6 +49,7 @@ class DeadlinesBucket(ForwardingBucket):
 
     def __init__(self, inner: Bucket, observer: Observer | None) -> None:
         super().__init__(inner)
+        self._renewing = cast("AnyBucket", within_slot(inner))
         self._observer = observer
 
     def now(self) -> datetime:
@@ -94,9 +98,20 @@ class DeadlinesBucket(ForwardingBucket):
         raise self.contended(key)
 
     async def move_deadline(
-        self, standing: ObjectInfo, expiry: Expiry | None, deadline: datetime | None
+        self,
+        standing: ObjectInfo,
+        expiry: Expiry | None,
+        deadline: datetime | None,
+        *,
+        within_read: bool = False,
     ) -> ObjectInfo | None:
         """Give the object that was seen another deadline, before its own has come.
+
+        Args:
+            standing: The object as it was seen.
+            expiry: Its new policy.
+            deadline: Its new deadline.
+            within_read: The caller is a read, which holds a slot.
 
         Returns:
             The object as it is now, None when another change was faster.
@@ -106,20 +121,21 @@ class DeadlinesBucket(ForwardingBucket):
         """
         info = replace(standing.put_info(), expiry=expiry, deadline=deadline)
         key = standing.key
+        bucket = self._renewing if within_read else self._inner
         try:
-            receipt = await self._inner.update_info(key, info, if_match=standing.etag)
+            receipt = await bucket.update_info(key, info, if_match=standing.etag)
         except (PreconditionFailed, ObjectNotFound):
             return None
         moved = replace(standing, etag=receipt.etag, expiry=expiry, deadline=deadline)
         if self.is_over(standing):
             # Too late: somebody may have seen it gone, so it must not come back.
-            await self._take_back(moved)
+            await self._take_back(bucket, moved)
             raise self.expired(key)
         return moved
 
-    async def _take_back(self, moved: ObjectInfo) -> None:
+    async def _take_back(self, bucket: Bucket, moved: ObjectInfo) -> None:
         try:
-            await self._inner.delete(moved.key, if_match=moved.etag)
+            await bucket.delete(moved.key, if_match=moved.etag)
         except PreconditionFailed:
             _log.debug("somebody else replaced an object that was touched too late")
 
@@ -129,7 +145,7 @@ class DeadlinesBucket(ForwardingBucket):
         if deadline is None:
             return
         try:
-            await self.move_deadline(info, info.expiry, deadline)
+            await self.move_deadline(info, info.expiry, deadline, within_read=True)
         except ObjectNotFound:
             _log.debug("an object expired while it was being read")
         except CoatcheckError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from coatcheck._core.writes import DEFAULT_SWEEP_AGE, Write
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
         Sequence,
     )
     from contextlib import AbstractAsyncContextManager
-    from datetime import timedelta
     from types import TracebackType
 
     from coatcheck.abc import (
@@ -48,6 +49,25 @@ class Guard(Bounds):
     def around(self, bucket: Bucket) -> GuardedBucket:
         """Return the bucket within these bounds."""
         return GuardedBucket(bucket, self)
+
+
+def within_slot(bucket: Bucket) -> Bucket:
+    """Return a bucket for calls that run while their caller holds a slot already.
+
+    They keep their deadlines, but wait for no second slot: if every slot were held
+    by a caller that waits for another, none would ever go on.
+    """
+    if not isinstance(bucket, GuardedBucket):
+        return bucket
+    bounds = bucket.bounds
+    return GuardedBucket(
+        bucket.inner,
+        Bounds(
+            total_timeout=timedelta(seconds=bounds.seconds),
+            concurrency=sys.maxsize,
+            observer=bounds.observer,
+        ),
+    )
 
 
 class GuardedBucket(BoundedBucket):

@@ -58,7 +58,8 @@ def scoped(bucket: Bucket, prefix: str) -> Bucket:
         prefix: Text that ends in a slash and begins keys; `""` is the whole bucket.
 
     Raises:
-        InvalidName: The prefix does not end in a slash, or begins no canonical key.
+        InvalidName: The prefix does not end in a slash, begins no canonical key, or
+            leaves no room for one.
     """
     if not prefix:
         return bucket
@@ -66,7 +67,13 @@ def scoped(bucket: Bucket, prefix: str) -> Bucket:
         raise InvalidName(f"prefix {ascii(prefix)[:80]} does not end in a slash")
     check_key(prefix[:-1], what="prefix")
     if isinstance(bucket, ScopedBucket):
-        return ScopedBucket(bucket.inner, bucket.prefix + prefix)
+        prefix = bucket.prefix + prefix
+        bucket = bucket.inner
+    if len(prefix.encode()) >= bucket.limits.max_key:
+        raise InvalidName(
+            f"prefix {ascii(prefix)[:80]} leaves no room for keys, which have at most"
+            f" {bucket.limits.max_key} bytes with it"
+        )
     return ScopedBucket(bucket, prefix)
 
 

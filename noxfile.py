@@ -1,0 +1,109 @@
+"""What is run on the project: `nox -l` lists it.
+
+`demo` and `tests` are what a reader runs; `matrix` and `faults` take longer and come
+before a release.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.sessions = ["tests"]
+nox.options.error_on_missing_interpreters = True
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+VERSIONS = nox.project.python_versions(PROJECT)
+
+
+def install(session: nox.Session, *groups: str) -> None:
+    """Install the project and groups of its dependencies."""
+    session.install("-e", ".", *nox.project.dependency_groups(PROJECT, *groups))
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Lint, types and the suite, on the running interpreter; what CI runs."""
+    install(session, "dev")
+    check_style(session)
+    check_types(session)
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check the style, as `tests` does."""
+    install(session, "lint")
+    check_style(session)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types, as `tests` does."""
+    install(session, "dev")
+    check_types(session)
+
+
+def check_style(session: nox.Session) -> None:
+    """Run what looks at the text alone."""
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("interrogate", "src", "tests")
+
+
+def check_types(session: nox.Session) -> None:
+    """Run both type checkers."""
+    session.run("mypy")
+    session.run("pyright")
+
+
+@nox.session
+def suite(session: nox.Session) -> None:
+    """Run the suite alone, for instance with `--force-python 3.13`."""
+    install(session, "test")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def matrix(session: nox.Session) -> None:
+    """Run the suite on every Python that the project supports."""
+    for version in VERSIONS:
+        session.run(
+            sys.executable,
+            *("-m", "nox", "-s", "suite", "--force-python", interpreter(version)),
+            *("--envdir", f".nox/matrix-{version}", "--", *session.posargs),
+        )
+
+
+def interpreter(version: str) -> str:
+    """Return the path of a Python, from the search path or from pyenv."""
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    found = [
+        shutil.which(f"python{version}"),
+        *root.glob(f"versions/{version}.*/bin/python"),
+    ]
+    for candidate in found:
+        # A shim of pyenv is there even when it leads nowhere.
+        if candidate and not subprocess.run([candidate, "-V"], check=False).returncode:
+            return str(candidate)
+    raise SystemExit(f"no Python {version}; install it, by pyenv for instance")
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Stash real files in one process and claim them in another."""
+    session.install("-e", ".")
+    session.run("python", "examples/quickstart.py", *session.posargs)
+
+
+@nox.session
+def faults(session: nox.Session) -> None:
+    """Run the long programmes: kills, races, broken disks, long random walks."""
+    install(session, "test")
+    session.run("pytest", "-m", "faults", "-s", "--timeout", "3600", *session.posargs)
