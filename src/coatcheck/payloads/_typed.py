@@ -53,8 +53,9 @@ def _adapter(wanted: Any) -> TypeAdapter[Any]:
     try:
         return TypeAdapter(wanted)
     except Exception as error:
+        why = str(error).partition("\n")[0]
         raise InvalidInput(
-            f"as_type {_name(wanted)} is no type that pydantic can validate"
+            f"as_type {_name(wanted)} is no type that pydantic can validate: {why}"
         ) from error
 
 
