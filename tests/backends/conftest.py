@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
+from contextlib import aclosing
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from coatcheck.abc import Update, Write
 from coatcheck.backends._filesystem import Calls, FilesystemBackend
 from coatcheck.backends._filesystem._names import encode_key, encode_segment
+from coatcheck.errors import CoatcheckError
 
 
 class FaultingCalls(Calls):
@@ -78,6 +84,65 @@ class Files:
         return sorted([*drafts, *self.control.glob("probe*")])
 
 
+class Canary:
+    """A folder outside the root that looks like a bucket and must stay as it is."""
+
+    CONTENT = b"a canary of somebody else"
+    # Older than the last change, so that the first read moves it.
+    TIMES = (10**18, 10**18 + 10**9)
+    NAMES = ("k", "00", "00000000000000aa-" + "a" * 32, "meta", "probe")
+
+    def __init__(self, path):
+        self.path = path
+        for folder in (path, path / "a+"):
+            folder.mkdir()
+            for name in self.NAMES:
+                (folder / name).write_bytes(self.CONTENT)
+                os.utime(folder / name, ns=self.TIMES)
+        (path / "empty+").mkdir()
+        self.listing = sorted(path.rglob("*"))
+        self.changed = [each.stat().st_mtime_ns for each in (path, *self.listing)]
+
+    def assert_untouched(self):
+        assert sorted(self.path.rglob("*")) == self.listing
+        folders = (self.path, *self.listing)
+        assert [each.stat().st_mtime_ns for each in folders] == self.changed
+        for path in filter(Path.is_file, self.listing):
+            status = path.stat()
+            assert (status.st_atime_ns, status.st_mtime_ns) == self.TIMES
+            assert status.st_nlink == 1
+            assert path.read_bytes() == self.CONTENT
+
+
+async def read_whole(bucket, key):
+    async with bucket.get(key) as reader:
+        return await reader.read()
+
+
+async def list_keys(bucket):
+    async with aclosing(bucket.scan()) as pages:
+        return [entry.key async for page in pages for entry in page.entries]
+
+
+async def list_uploads(bucket):
+    return [each async for each in bucket.list_uploads()]
+
+
+VERBS = {
+    "head": lambda bucket: bucket.head("a/k"),
+    "get": lambda bucket: read_whole(bucket, "a/k"),
+    "put": lambda bucket: bucket.put("a/k", b"coat"),
+    "create": lambda bucket: bucket.put("a/k", b"coat", mode=Write.CREATE),
+    "update": lambda bucket: bucket.put("a/k", b"coat", mode=Update("x-1")),
+    "delete": lambda bucket: bucket.delete("a/k"),
+    "delete_if": lambda bucket: bucket.delete("a/k", if_match="x-1"),
+    "scan": list_keys,
+    "sweep": lambda bucket: bucket.sweep(older_than=timedelta(0)),
+    "initiate": lambda bucket: bucket.initiate("a/k"),
+    "list_uploads": list_uploads,
+}
+
+
 @pytest.fixture
 def root(tmp_path):
     return tmp_path / "root"
@@ -119,9 +184,51 @@ def bucket(backend):
 @pytest.fixture
 def read():
     """Read an object whole."""
-
-    async def read_whole(bucket, key, **conditions):
-        async with bucket.get(key, **conditions) as reader:
-            return await reader.read()
-
     return read_whole
+
+
+@pytest.fixture
+def list_all():
+    """List the keys of a bucket."""
+    return list_keys
+
+
+@pytest.fixture
+def refusals():
+    """Call verbs by name, and return the kinds of those errors that they raise."""
+
+    async def refusals_of(bucket, names=VERBS):
+        errors = {}
+        for name in names:
+            try:
+                await VERBS[name](bucket)
+            except CoatcheckError as error:
+                errors[name] = error
+        assert {error.backend for error in errors.values()} <= {"file"}
+        assert "canary" not in "".join(map(str, errors.values()))
+        return {name: type(error) for name, error in errors.items()}
+
+    return refusals_of
+
+
+@pytest.fixture
+def refusal():
+    """Try to open a backend that cannot be opened, and return why."""
+
+    async def refusal_of(backend):
+        try:
+            with pytest.raises(CoatcheckError) as caught:
+                await backend.__aenter__()
+        finally:
+            await backend._readers.aclose()
+            await backend._writers.aclose()
+        return type(caught.value)
+
+    return refusal_of
+
+
+@pytest.fixture
+def canary(tmp_path):
+    planted = Canary(tmp_path / "outside")
+    yield planted
+    planted.assert_untouched()
