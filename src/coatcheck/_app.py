@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import anyio
+from anyio import to_thread
 from anyio.lowlevel import current_token
 
 from coatcheck._core.address import INLINE, LINK
@@ -100,11 +101,14 @@ class Coatcheck(AsyncResource, Stashes):
     async def _open_backend(self, scheme: str) -> None:
         config = self._config
         root = config.filesystem_root if scheme == "file" else ""
-        backend = open_backend(
-            f"{scheme}:{root}",
-            durable=config.durable,
-            clock=self._clock,
-            memory=self._memory,
+        # In a thread, because the first one of its kind imports its driver.
+        backend = await to_thread.run_sync(
+            lambda: open_backend(
+                f"{scheme}:{root}",
+                durable=config.durable,
+                clock=self._clock,
+                memory=self._memory,
+            )
         )
         with anyio.move_on_after(config.total_timeout.total_seconds()) as deadline:
             await backend.__aenter__()

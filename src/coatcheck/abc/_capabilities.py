@@ -238,7 +238,7 @@ class CanMultipart(Protocol):
         """Join the parts into the object, atomically as `put` does.
 
         Repeatable: when the answer was lost, completing again gives the same
-        receipt as long as the object stands.
+        receipt as long as the object stands, save that `created` is not known then.
 
         Args:
             upload: The upload.

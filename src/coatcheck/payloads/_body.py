@@ -167,16 +167,17 @@ async def _file_reader(read: Callable[[int], bytes]) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def _readable(file: Any) -> AsyncIterator[bytes]:
+async def _readable(file: Any) -> AsyncGenerator[bytes]:
     """Read sync files in a thread and async ones where they are.
 
     Which of the two it is shows only in what the first `read` returns.
     """
-    first = await to_thread.run_sync(file.read, 0)
+    # In a tuple, because what the thread returns must not look like a coroutine.
+    first = (await to_thread.run_sync(lambda: (file.read(0),)))[0]
     if isawaitable(first):
         await first
         while chunk := await file.read(CHUNK):
             yield chunk
-        return
-    async for chunk in _file_reader(file.read):
-        yield chunk
+    else:
+        while chunk := await to_thread.run_sync(file.read, CHUNK):
+            yield chunk

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from ._expiring import ExpiringBucket, expiring, expiring_info
+from ._forwarding import AnyBucket, ForwardingBucket, closed_after
 from ._guarded import Guard, GuardedBucket
 from ._parallel import in_parallel
 from ._reaping import Reaped, reap
 from ._scoped import scoped
 
 __all__ = (
+    "AnyBucket",
     "ExpiringBucket",
+    "ForwardingBucket",
     "Guard",
     "GuardedBucket",
     "Reaped",
+    "closed_after",
     "expiring",
     "expiring_info",
     "in_parallel",

@@ -6,6 +6,9 @@ import os
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+import anyio
+from anyio import to_thread
+
 from coatcheck._core.expiry import utc_now
 from coatcheck._core.names import check_namespace
 from coatcheck.abc import AsyncResource
@@ -110,7 +113,8 @@ class FilesystemBackend(AsyncResource):
     async def _close(self) -> None:
         ended = [await pool.aclose() for pool in (self._readers, self._writers)]
         if all(ended):
-            self._disk.close()
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(self._disk.close)
 
 
 if TYPE_CHECKING:

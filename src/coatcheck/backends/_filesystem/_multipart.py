@@ -135,9 +135,7 @@ class MultipartBucket(ThreadedBucket):
             return None
 
     async def abort(self, upload: Upload) -> None:
-        await self._write(
-            "abort", upload.key, lambda: self.uploads.remove(upload.upload_id)
-        )
+        await self._write("abort", upload.key, lambda: self.uploads.drop(upload))
 
     def list_uploads(
         self, prefix: str = "", *, older_than: timedelta | None = None

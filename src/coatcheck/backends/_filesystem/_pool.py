@@ -11,9 +11,10 @@ import logging
 import threading
 from collections import deque
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 import anyio
+from anyio import to_thread
 from anyio.lowlevel import current_token
 
 from coatcheck.errors import AtCapacity, Closed
@@ -100,12 +101,13 @@ class BatchPool:
             if not self._drop(job):
                 with anyio.CancelScope(shield=True):
                     await job.done.wait()
-                if discard is not None and job.error is None:
-                    discard(job.result)  # type: ignore[arg-type]  # _T when no error
+                    if discard is not None and job.error is None:
+                        result = cast("_T", job.result)
+                        await to_thread.run_sync(discard, result)
             raise
         if job.error is not None:
             raise job.error
-        return job.result  # type: ignore[return-value]  # _T when no error
+        return cast("_T", job.result)
 
     async def run_last(self, call: Callable[[], None]) -> None:
         """Run a clean-up to its end, whatever is cancelled or closed meanwhile."""

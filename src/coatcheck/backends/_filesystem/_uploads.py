@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import replace
-from hashlib import md5
 from typing import TYPE_CHECKING, Final
 
 from coatcheck._core.writes import Part, Update, Upload, Write, WriteMode
@@ -135,6 +134,14 @@ class Uploads:
         digest = self._disk.calls.read_at(descriptor, _MD5_SIZE, size)
         return Part(number=number, etag=digest.hex(), size=size)
 
+    def drop(self, upload: Upload) -> None:
+        """Drop an upload if it is there, and to that key."""
+        with suppress(ObjectNotFound, IntegrityError):
+            record, _ = self._read_meta(upload.upload_id)
+            if record.key != upload.key:
+                return
+        self.remove(upload.upload_id)
+
     def remove(self, upload_id: str) -> None:
         """Drop an upload's folder with all that is in it."""
         if _UPLOAD_ID.fullmatch(upload_id) is None:
@@ -211,8 +218,3 @@ def _mode_text(mode: WriteMode) -> str:
 def _mode(text: bytes) -> WriteMode:
     mode, _, etag = text.decode(errors="replace").partition(":")
     return Update(etag) if mode == "update" else Write(mode)
-
-
-def part_digest(body: bytes) -> bytes:
-    """Return the MD5 that names a part's content."""
-    return md5(body, usedforsecurity=False).digest()

@@ -79,7 +79,7 @@ class MemoryRead:
         span = None
         if self._byte_range is not None:
             span = resolve_range(self._byte_range, info.size)
-        offsets = range(info.size) if span is None else span
+        offsets = range(len(record.body)) if span is None else span
         return VerifiedReader(
             info, _Chunks(record.body, offsets, self._turn), span=span
         )

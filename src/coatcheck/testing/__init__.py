@@ -1,0 +1,43 @@
+"""What backends are tested with: yours as well as coatcheck's own.
+
+Subclass `Subject` for your storage, and `BackendContract` for your tests:
+
+    class MySubject(Subject):
+        def backend(self): return MyBackend(self.folder, clock=self.clock)
+        async def damage(self, bucket, key, change): ...
+
+    class TestMine(BackendContract):
+        subject = MySubject
+
+This needs pytest and, for `run_machine`, hypothesis.
+"""
+
+from __future__ import annotations
+
+from ._clock import ManualClock
+from ._listing import ListingContract
+from ._reads import ReadsContract
+from ._stage import Contract, Stage, Subject, scenario
+from ._updates import UpdatesContract
+from ._uploads import MultipartContract
+from ._writes import WritesContract
+
+__all__ = (
+    "BackendContract",
+    "Contract",
+    "ListingContract",
+    "ManualClock",
+    "MultipartContract",
+    "ReadsContract",
+    "Stage",
+    "Subject",
+    "UpdatesContract",
+    "WritesContract",
+    "scenario",
+)
+
+
+class BackendContract(
+    ReadsContract, WritesContract, UpdatesContract, ListingContract, MultipartContract
+):
+    """All that a backend promises."""

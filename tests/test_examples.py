@@ -1,0 +1,71 @@
+"""The examples run as they stand."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def run(name: str, *arguments: object) -> str:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-W",
+            "error",
+            "-X",
+            "dev",
+            EXAMPLES / name,
+            *map(str, arguments),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    return done.stdout
+
+
+def test_quickstart():
+    """Two processes pass addresses, and the bad ones are seen."""
+    output = run("quickstart.py", Path(__file__).parents[1] / "src")
+    claimed = int(output.split(" claimed and verified")[0].split()[-1])
+    assert claimed > 50
+    assert "file://sources/coatcheck/__init__.py." in output
+    assert "brief: StashNotFound" in output
+    assert "tampered: IntegrityError" in output
+
+
+def test_quickstart_refuses_what_is_no_folder():
+    """A mistaken argument gets the usage."""
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "quickstart.py", "/nowhere"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "python examples/quickstart.py [FOLDER]" in done.stderr
+
+
+def test_service(tmp_path):
+    """The service answers with addresses, refuses bad orders, and ends."""
+    lines = run("service.py", tmp_path).splitlines()
+    assert lines[0].startswith("file://default/result.")
+    assert lines[0].endswith("holds {'total': 100000.0}")
+    assert lines[1].endswith("holds {'total': 200000.0}")
+    assert "this order cannot be taken" in lines[2]
+    assert lines[3].startswith("no stash at")
+
+
+def test_script(tmp_path):
+    """The blocking script lists a week and shows its errors."""
+    output = run("script.py", tmp_path)
+    assert output.count("file://diary/day-") == 7
+    assert "verified by digest" in output
+    assert "StashNotFound" in output
+    assert "PayloadError" in output
