@@ -244,3 +244,18 @@ async def test_a_published_draft_that_keeps_its_name_is_told(
         calls.before("unlink", hinder)
         receipt = await bucket.put("k", NEW)
         assert (await bucket.head("k")).etag == receipt.etag
+
+
+@pytest.mark.asyncio
+@pytest.mark.xfail(strict=True, reason="the touch is told as not applied")
+async def test_a_touch_that_the_disk_did_not_confirm_is_told(make_backend, calls):
+    """The deadline has moved, so it cannot be said that it has not."""
+    async with make_backend(durable=True) as backend:
+        bucket = backend.bucket("jobs")
+        info = PutInfo(expiry=TimeToIdle(HOUR), deadline=backend.now() + HOUR)
+        etag = (await bucket.put("a/k", OLD, info=info)).etag
+        calls.fail("sync", errno.EIO)
+        with pytest.raises(CoatcheckError) as caught:
+            await touch(bucket, etag)
+        assert (await bucket.head("a/k")).etag != etag
+        assert caught.value.outcome is not Outcome.NOT_APPLIED
