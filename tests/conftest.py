@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -15,6 +16,7 @@ from coatcheck.backends._filesystem import Calls
 from coatcheck.testing import ManualClock
 
 SOURCES = str(Path(coatcheck.__file__).parent)
+NOT_OURS = ("<frozen importlib", logging.__file__)
 # The blocking API has one thread for as long as the interpreter lives.
 LASTING_THREADS = {"coatcheck-sync"}
 
@@ -39,10 +41,10 @@ def _in_running_loop() -> bool:
 
 
 def _is_ours() -> bool:
-    """Tell whether coatcheck, and not an import that it triggers, makes the call."""
+    """Tell whether coatcheck makes the call, and no import or log record of it."""
     frame = sys._getframe(2)
     while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
+        if frame.f_code.co_filename.startswith(NOT_OURS):
             return False
         if frame.f_code.co_filename.startswith(SOURCES):
             return True

@@ -15,6 +15,8 @@ This needs pytest and, for `run_machine`, hypothesis.
 from __future__ import annotations
 
 from ._clock import ManualClock
+from ._expiry import ExpiryContract
+from ._faults import Fault, FaultyBucket
 from ._listing import ListingContract
 from ._reads import ReadsContract
 from ._stage import Contract, Stage, Subject, scenario
@@ -25,6 +27,9 @@ from ._writes import WritesContract
 __all__ = (
     "BackendContract",
     "Contract",
+    "ExpiryContract",
+    "Fault",
+    "FaultyBucket",
     "ListingContract",
     "ManualClock",
     "MultipartContract",
@@ -38,6 +43,11 @@ __all__ = (
 
 
 class BackendContract(
-    ReadsContract, WritesContract, UpdatesContract, ListingContract, MultipartContract
+    ReadsContract,
+    WritesContract,
+    UpdatesContract,
+    ListingContract,
+    MultipartContract,
+    ExpiryContract,
 ):
     """All that a backend promises."""

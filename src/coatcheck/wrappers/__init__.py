@@ -6,6 +6,7 @@ from ._expiring import ExpiringBucket, expiring, expiring_info
 from ._forwarding import AnyBucket, ForwardingBucket, closed_after
 from ._guarded import Guard, GuardedBucket
 from ._parallel import in_parallel
+from ._reading import ForwardingRead, ForwardingReader
 from ._reaping import Reaped, reap
 from ._scoped import scoped
 
@@ -13,6 +14,8 @@ __all__ = (
     "AnyBucket",
     "ExpiringBucket",
     "ForwardingBucket",
+    "ForwardingRead",
+    "ForwardingReader",
     "Guard",
     "GuardedBucket",
     "Reaped",

@@ -133,7 +133,7 @@ class BoundedBucket(ForwardingBucket):
             )
             emit(self.bounds.observer, event)
 
-    async def flowing(
+    async def with_body(
         self,
         operation: str,
         key: str,
@@ -141,9 +141,9 @@ class BoundedBucket(ForwardingBucket):
         size: int | None,
         call: Callable[[Body, int | None], Awaitable[_T]],
     ) -> _T:
-        """Await a call with a body: the deadline is for every chunk of it."""
-        if self._immediate:
-            return await self._observed(operation, key, lambda: call(body, size))
+        """Await a call with a body; for one that flows the deadline is each chunk's."""
+        if self._immediate or isinstance(body, bytes | bytearray | memoryview):
+            return await self.bounded(operation, key, lambda: call(body, size))
 
         async def flow() -> _T:
             slots = self.bounds.slots

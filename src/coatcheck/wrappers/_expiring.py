@@ -61,10 +61,14 @@ def expiring_info(info: PutInfo, expiry: Expiry | None, now: datetime) -> PutInf
 def expiring(bucket: Bucket, *, observer: Observer | None = None) -> ExpiringBucket:
     """Return a bucket that hides what has expired and renews what is idle.
 
+    One that does so already is returned as it is.
+
     Args:
         bucket: The bucket; without GENERATION nothing may be given an expiry.
         observer: Told of renewals that failed, as `touch_failed`.
     """
+    if isinstance(bucket, ExpiringBucket):
+        return bucket
     return ExpiringBucket(bucket, observer)
 
 

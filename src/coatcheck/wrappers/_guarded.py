@@ -82,19 +82,13 @@ class GuardedBucket(BoundedBucket):
         mode: WriteMode = Write.OVERWRITE,
         size: int | None = None,
     ) -> Receipt:
-        if isinstance(body, bytes | bytearray | memoryview):
-            return await self.bounded(
-                "put",
-                key,
-                lambda: self._inner.put(key, body, info=info, mode=mode, size=size),
-            )
-        return await self.flowing(
+        return await self.with_body(
             "put",
             key,
             body,
             size,
-            lambda ticking, known: self._inner.put(
-                key, ticking, info=info, mode=mode, size=known
+            lambda given, known: self._inner.put(
+                key, given, info=info, mode=mode, size=known
             ),
         )
 
@@ -122,7 +116,7 @@ class GuardedBucket(BoundedBucket):
             "delete", key, lambda: self._inner.delete(key, if_match=if_match)
         )
 
-    async def scan(
+    def scan(
         self,
         prefix: str = "",
         *,
@@ -130,8 +124,7 @@ class GuardedBucket(BoundedBucket):
         delimiter: str | None = None,
     ) -> AsyncGenerator[Page]:
         pages = self._inner.scan(prefix, start_after=start_after, delimiter=delimiter)
-        async for page in self.each("scan", prefix, pages):
-            yield page
+        return self.each("scan", prefix, pages)
 
     async def delete_many(
         self, keys: Iterable[str]
@@ -188,13 +181,13 @@ class GuardedBucket(BoundedBucket):
         size: int,
         content_md5: bytes | None = None,
     ) -> Part:
-        return await self.flowing(
+        return await self.with_body(
             "put_part",
             upload.key,
             body,
             size,
-            lambda ticking, _: self._inner.put_part(
-                upload, number, ticking, size=size, content_md5=content_md5
+            lambda given, _: self._inner.put_part(
+                upload, number, given, size=size, content_md5=content_md5
             ),
         )
 
