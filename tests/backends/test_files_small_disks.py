@@ -72,7 +72,7 @@ async def test_a_named_draft_is_no_object(make_backend, lacks, files, list_all):
         async def body():
             yield OLD
             drafts = await to_thread.run_sync(files.litter)
-                seen.append((len(drafts), await list_all(bucket)))
+            seen.append((len(drafts), await list_all(bucket)))
 
         await bucket.put("k", body())
         assert seen == [(1, [])]
