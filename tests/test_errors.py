@@ -116,7 +116,7 @@ def test_a_class_knows_whether_the_store_changed(cls):
 
 @every_class
 def test_one_error_can_know_better_than_its_class(cls):
-    """retryable and outcome can be said for one error, and stay with it."""
+    """Whether to retry, and what became of it, can be said for one error, and stay with it."""
     error = cls("m", retryable=not cls.retryable, outcome=Outcome.APPLIED)
     assert error.retryable is not cls.retryable
     assert error.outcome is Outcome.APPLIED
@@ -125,7 +125,7 @@ def test_one_error_can_know_better_than_its_class(cls):
 
 @every_class
 def test_the_message_is_what_is_printed(cls):
-    """str gives the message alone, also where a built-in would quote it."""
+    """The text is the message alone, also where a built-in would quote it."""
     error = cls("object 'k' is not here")
     assert str(error) == error.message == "object 'k' is not here"
     assert error.args == ("object 'k' is not here",)
