@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import Counter
 from contextlib import aclosing
 from datetime import timedelta
@@ -10,11 +11,16 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from anyio import to_thread
 
 from coatcheck.abc import Update, Write
 from coatcheck.backends._filesystem import Calls, FilesystemBackend
 from coatcheck.backends._filesystem._names import encode_key, encode_segment
+from coatcheck.backends._filesystem._pool import BatchPool
 from coatcheck.errors import CoatcheckError
+
+POOL = "pool-under-test"
+PATIENT = 10
 
 
 class FaultingCalls(Calls):
@@ -65,6 +71,35 @@ def _meeting(name):
 CALL_NAMES = sorted(name for name in vars(Calls) if not name.startswith("_"))
 for _name in CALL_NAMES:
     setattr(FaultingCalls, _name, _meeting(_name))
+
+
+class Gate:
+    """A call that waits in its thread until the test lets it go on."""
+
+    def __init__(self, result=None, error=None):
+        self._result = result
+        self._error = error
+        self.entered = threading.Event()
+        self._open = threading.Event()
+        self.ended = False
+
+    def __call__(self):
+        self.entered.set()
+        assert self._open.wait(PATIENT)
+        self.ended = True
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+    async def begun(self):
+        assert await to_thread.run_sync(self.entered.wait, PATIENT)
+
+    def open(self):
+        self._open.set()
+
+
+def pool_threads():
+    return [each for each in threading.enumerate() if each.name == POOL]
 
 
 class Files:
@@ -189,13 +224,11 @@ def bucket(backend):
 
 @pytest.fixture
 def read():
-    """Read an object whole."""
     return read_whole
 
 
 @pytest.fixture
 def list_all():
-    """List the keys of a bucket."""
     return list_keys
 
 
@@ -238,3 +271,30 @@ def canary(tmp_path):
     planted = Canary(tmp_path / "outside")
     yield planted
     planted.assert_untouched()
+
+
+@pytest_asyncio.fixture
+async def make_pool():
+    """Make pools that are closed, and whose threads have ended, after the test."""
+    pools = []
+
+    def make(*, threads=1, batch=1):
+        pools.append(BatchPool(POOL, threads=threads, batch=batch))
+        return pools[-1]
+
+    yield make
+    for pool in pools:
+        await pool.aclose()
+    for thread in pool_threads():
+        await to_thread.run_sync(thread.join, PATIENT)
+    assert pool_threads() == []
+
+
+@pytest.fixture
+def make_gate():
+    return Gate
+
+
+@pytest.fixture
+def threads_of_pools():
+    return pool_threads

@@ -24,13 +24,6 @@ CHANGES = (
 )
 
 
-def lacking_nameless(calls, monkeypatch):
-    def nameless_file(folder):
-        raise OSError(errno.EOPNOTSUPP, "not on this file system")
-
-    monkeypatch.setattr(calls, "nameless_file", nameless_file)
-
-
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("call", "code", "kind"),
