@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from coatcheck._core import expiry as expiries
@@ -105,6 +105,18 @@ def test_renewal_is_debounced(expiry, now, share):
     renewed = expiries.renewed(expiry, deadline, now)
     assert (renewed is not None) == (gone > debounce)
     assert renewed in (None, now + expiry.duration)
+
+
+@pytest.mark.parametrize(
+    ("idle", "debounce"),
+    [(4, 1), (4 * 3600, 3600), (4 * 86_400, 86_400), (30 * 86_400, 86_400)],
+)
+def test_the_debounce_is_exact(idle, debounce):
+    """Renewal begins behind a quarter of the idle time, and behind a whole day."""
+    expiry, tick = TimeToIdle(idle * SECOND), timedelta(microseconds=1)
+    now = EPOCH + debounce * SECOND
+    assert expiries.renewed(expiry, EPOCH + expiry.duration, now) is None
+    assert expiries.renewed(expiry, EPOCH + expiry.duration, now + tick) is not None
 
 
 @untimed
@@ -285,12 +297,3 @@ def test_a_naive_time_is_refused_by_name():
     """A time without a timezone is refused under its own name."""
     with pytest.raises(InvalidInput, match="deadline must have a timezone"):
         expiries.check_aware(datetime(2026, 1, 1), what="deadline")  # noqa: DTZ001
-
-
-@untimed
-@given(policies, moments, moments)
-def test_a_write_later_expires_later(expiry, one, other):
-    """Under one policy the later of two writes lives longer."""
-    assume(one < other)
-    first, second = (expiries.deadline_from(expiry, each) for each in (one, other))
-    assert expiries.is_later(second, first)
