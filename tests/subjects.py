@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 from anyio import to_thread
 
@@ -47,3 +48,10 @@ class FilesSubject(Subject):
         whole = path.read_bytes()
         tail = TRAILER_SIZE + footer_length(whole[-TRAILER_SIZE:], len(whole))
         path.write_bytes(change(whole[:-tail]) + whole[-tail:])
+
+    def litter(self):
+        control = Path(self.folder, "root", ".coatcheck", "buckets", "contract")
+        for name in ("drafts", "uploads"):
+            folder = control / name
+            if folder.is_dir():
+                (folder / f"{0:016x}-{uuid4().hex}").write_bytes(b"half")

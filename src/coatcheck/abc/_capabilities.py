@@ -191,7 +191,7 @@ class CanMultipart(Protocol):
 
         Args:
             key: A canonical key.
-            info: The metadata of the object to come.
+            info: The metadata of the object to come; without `created`, that is now.
             mode: When `complete` may write it.
 
         Raises:

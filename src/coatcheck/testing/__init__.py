@@ -19,6 +19,7 @@ from ._expiry import ExpiryContract
 from ._faults import Fault, FaultyBucket
 from ._listing import ListingContract
 from ._reads import ReadsContract
+from ._rules import BucketMachine, run_machine
 from ._stage import Contract, Stage, Subject, scenario
 from ._updates import UpdatesContract
 from ._uploads import MultipartContract
@@ -26,6 +27,7 @@ from ._writes import WritesContract
 
 __all__ = (
     "BackendContract",
+    "BucketMachine",
     "Contract",
     "ExpiryContract",
     "Fault",
@@ -38,6 +40,7 @@ __all__ = (
     "Subject",
     "UpdatesContract",
     "WritesContract",
+    "run_machine",
     "scenario",
 )
 

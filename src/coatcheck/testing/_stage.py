@@ -65,6 +65,12 @@ class Subject(ABC):
             change: Makes the new bytes from the old ones.
         """
 
+    def litter(self) -> None:  # noqa: B027  # most storages leave nothing
+        """Leave what a process that was killed while it wrote would leave.
+
+        Does nothing unless it is overridden.
+        """
+
 
 def as_any(bucket: object) -> AnyBucket:
     """Return a bucket typed with all abilities; `capabilities` tells the real ones."""

@@ -49,14 +49,17 @@ class MultipartContract(Contract):
     @scenario(MULTIPART)
     async def test_parts_are_joined_by_number(self, it: Stage) -> None:
         """Nothing shows before completion; then the whole object does."""
+        begun = it.backend.now()
         upload, parts, body = await self.uploaded(it, info=PutInfo(origin="o"))
+        it.clock.advance(60)
         with pytest.raises(ObjectNotFound):
             await it.bucket.head("k")
         assert [part async for part in it.bucket.list_parts(upload)] == parts
         receipt = await it.bucket.complete(upload, parts)
         assert receipt.size == len(body)
         assert await it.read("k") == body
-        assert (await it.bucket.head("k")).origin == "o"
+        info = await it.bucket.head("k")
+        assert (info.origin, info.created) == ("o", begun)
         assert [each async for each in it.bucket.list_uploads()] == []
 
     @scenario(MULTIPART)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ class Uploads:
         """Begin an upload."""
         store = self._store
         upload = Upload(key=key, upload_id=store.token(), started=now)
+        info = replace(info, created=info.created or now)
         with store.lock:
             contents = store.contents(self._bucket)
             held = HeldUpload(upload=upload, info=info, mode=mode)
