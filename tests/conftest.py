@@ -16,7 +16,7 @@ from coatcheck.backends._filesystem import Calls
 from coatcheck.testing import ManualClock
 
 SOURCES = str(Path(coatcheck.__file__).parent)
-NOT_OURS = ("<frozen importlib", logging.__file__)
+NOT_OURS = ("<frozen importlib", logging.__file__, str(Path(__file__).parent))
 # The blocking API has one thread for as long as the interpreter lives.
 LASTING_THREADS = {"coatcheck-sync"}
 

@@ -183,7 +183,6 @@ def test_secrets_are_not_shown():
         assert SECRET not in text
 
 
-@pytest.mark.xfail(strict=True, reason="the refused URL is shown with its userinfo")
 @pytest.mark.parametrize("url", [f"s3://u:{SECRET}@b", f"s3://u:{SECRET}@b/p"])
 def test_a_password_in_a_namespace_is_not_shown(url):
     """A URL with a password is refused without it."""

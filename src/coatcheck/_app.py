@@ -14,7 +14,8 @@ from coatcheck._core.address import INLINE, LINK
 from coatcheck.abc import AsyncResource
 from coatcheck.backends import open_backend
 from coatcheck.config import Config
-from coatcheck.errors import Closed, CoatcheckError, Outcome, Timeout
+from coatcheck.errors import Closed, Outcome, Timeout
+from coatcheck.payloads._threads import one_after_another
 from coatcheck.stashes import Stashes
 from coatcheck.wrappers import Guard, expiring
 
@@ -129,15 +130,9 @@ class Coatcheck(AsyncResource, Stashes):
         self._loop = _running_loop()
 
     async def _close(self) -> None:
-        failures: list[Exception] = []
-        while self._backends:
-            _, backend = self._backends.popitem()
-            try:
-                await backend.aclose()
-            except CoatcheckError as error:
-                failures.append(error)
-        if failures:
-            raise ExceptionGroup("backends failed to close", failures)
+        backends = list(self._backends.values())
+        self._backends.clear()
+        await one_after_another(*(backend.aclose for backend in backends))
 
     def _check_usable(self) -> None:
         self._check_open()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping  # noqa: TC003  # pydantic reads it
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal, Self
@@ -34,6 +34,7 @@ from pydantic_settings import (
 )
 
 from coatcheck._core.address import INLINE, LINK, STORED_SCHEMES
+from coatcheck._core.frozen import FrozenTexts
 from coatcheck._core.names import check_namespace, check_prefix
 from coatcheck.errors import InvalidConfig, InvalidInput, InvalidName
 
@@ -82,38 +83,14 @@ def _origin(url: str) -> str:
     return url.rstrip("/")
 
 
-class _Places(Mapping[str, str]):
-    """A mapping that is frozen, hashable and picklable."""
-
-    __slots__ = ("_pairs",)
-
-    def __init__(self, given: Mapping[str, str]) -> None:
-        self._pairs = dict(given)
-
-    def __getitem__(self, namespace: str) -> str:
-        return self._pairs[namespace]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._pairs)
-
-    def __len__(self) -> int:
-        return len(self._pairs)
-
-    def __hash__(self) -> int:
-        return hash(frozenset(self._pairs.items()))
-
-    def __repr__(self) -> str:
-        return repr(self._pairs)
-
-
-def _places(given: Mapping[str, str]) -> _Places:
+def _places(given: Mapping[str, str]) -> FrozenTexts:
     for namespace, url in given.items():
         try:
             check_namespace(namespace)
             _place(url)
         except InvalidInput as error:
             raise ValueError(error.message) from None
-    return _Places(given)
+    return FrozenTexts(given)
 
 
 def _place(url: str) -> Place:
@@ -124,6 +101,8 @@ def _place(url: str) -> Place:
             " scheme://bucket/prefix/, with mem, file or s3"
         )
     scheme, bucket, prefix = found[1], found[2], found[3] or ""
+    if "@" in bucket:
+        raise InvalidName("a place is scheme://bucket/prefix/, without a user")
     check_namespace(bucket)
     check_prefix(prefix)
     if prefix and not prefix.endswith("/"):
@@ -215,7 +194,7 @@ class Config(BaseSettings):
     """The most bytes of an encoded payload; larger things are streamed."""
     namespaces: Annotated[
         Mapping[str, str], AfterValidator(_places), PlainSerializer(dict)
-    ] = _Places({})
+    ] = FrozenTexts({})
     """Where namespaces are kept, `scheme://bucket/prefix/`; if any, no others are."""
     trusted_hosts: _Names = ()
     """Hosts from which share links are fetched beside the configured endpoints."""

@@ -163,9 +163,6 @@ def test_a_prefix_is_text(given_):
     assert type(given_).__name__ in refusal(check_prefix, given_)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="check_prefix lets everything pass that is false, not '' alone"
-)
 @pytest.mark.parametrize("given_", [None, 0, b"", []])
 def test_a_false_prefix_is_no_empty_prefix(given_):
     """What is not text is no prefix, even when it is empty."""

@@ -179,11 +179,6 @@ def test_a_naive_deadline_is_refused():
         PutInfo(expiry=TimeToLive(HOUR), deadline=_NAIVE)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=(TypeError, ValueError, AttributeError),
-    reason="PutInfo does not check these types before it uses them",
-)
 @pytest.mark.parametrize(
     ("field", "given_"),
     [

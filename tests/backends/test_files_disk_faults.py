@@ -109,7 +109,6 @@ async def test_deleting_needs_no_space(bucket, calls, list_all):
 
 
 @pytest.mark.asyncio
-@pytest.mark.xfail(strict=True, reason="the probe for O_TMPFILE needs space to open")
 @pytest.mark.parametrize("call", ["nameless_file", "link_nameless", "make_folder"])
 async def test_a_full_disk_opens_for_reading_and_deleting(
     make_backend, calls, read, root, call
@@ -189,7 +188,6 @@ async def test_a_root_that_cannot_be_made_is_refused(make_backend, calls, refusa
 
 
 @pytest.mark.asyncio
-@pytest.mark.xfail(strict=True, reason="threads of a backend that did not open stay")
 async def test_a_backend_that_did_not_open_leaves_no_thread(make_backend, calls):
     """Failing to open gives back the threads that were started for it."""
     backend = make_backend()
@@ -213,7 +211,6 @@ async def test_reads_at_the_limit_of_open_files_are_at_capacity(bucket, calls, r
 
 
 @pytest.mark.asyncio
-@pytest.mark.xfail(strict=True, reason="a scan skips what it cannot open for now")
 @pytest.mark.parametrize("code", [errno.EMFILE, errno.EIO, errno.EACCES])
 async def test_a_scan_does_not_hide_what_it_cannot_open(bucket, calls, list_all, code):
     """An object that stands is listed, or the scan fails; it is not left out."""

@@ -161,22 +161,11 @@ def nameless(request, calls, monkeypatch):
     return request.param
 
 
-def is_known_defect(act, names, nth):
-    """Tell whether one of the defects at the end of this module shows at a call."""
-    name = names[nth - 1]
-    if names[nth - 2 : nth] == ["link", "unlink"]:
-        return True
-    if act in (delete, delete_if, touch):
-        return name == "sync"
-    published = len(names) - names[::-1].index("unlock") if "unlock" in names else nth
-    return act is upload and nth > published and name != "sync"
-
-
 async def check_every_fault(trial, act, code, *, durable):
     names, healthy = await trial.run(0, code, durable=durable)
     assert healthy[1] is None
     for nth, name in enumerate(names, 1):
-        if name in SPARED or is_known_defect(act, names, nth):
+        if name in SPARED:
             continue
         _, (before, error, outcome, after) = await trial.run(nth, code, durable=durable)
         where = f"call {nth} of {names}: {error!r}"
@@ -195,7 +184,6 @@ async def test_no_failing_call_is_told_wrongly(
 
 
 @pytest.mark.asyncio
-@pytest.mark.xfail(strict=True, reason="the outcome of a delete is asked as a write's")
 async def test_a_delete_that_the_disk_did_not_confirm_is_told(make_backend, calls):
     """The object is gone, so the delete was applied."""
     async with make_backend(durable=True) as backend:
@@ -208,9 +196,6 @@ async def test_a_delete_that_the_disk_did_not_confirm_is_told(make_backend, call
 
 
 @pytest.mark.asyncio
-@pytest.mark.xfail(
-    strict=True, reason="a failing clean-up is taken for a failing write"
-)
 async def test_a_completed_upload_that_is_not_cleaned_up_is_told(bucket, calls, read):
     """The object stands, whatever becomes of the parts."""
     begun = await bucket.initiate("k")
@@ -221,9 +206,6 @@ async def test_a_completed_upload_that_is_not_cleaned_up_is_told(bucket, calls, 
 
 
 @pytest.mark.asyncio
-@pytest.mark.xfail(
-    strict=True, reason="a failing clean-up is taken for a failing write"
-)
 @pytest.mark.parametrize("swept", [False, True])
 async def test_a_published_draft_that_keeps_its_name_is_told(
     make_backend, monkeypatch, calls, swept
@@ -247,7 +229,6 @@ async def test_a_published_draft_that_keeps_its_name_is_told(
 
 
 @pytest.mark.asyncio
-@pytest.mark.xfail(strict=True, reason="the touch is told as not applied")
 async def test_a_touch_that_the_disk_did_not_confirm_is_told(make_backend, calls):
     """The deadline has moved, so it cannot be said that it has not."""
     async with make_backend(durable=True) as backend:

@@ -275,9 +275,6 @@ async def test_what_is_no_regular_file_is_refused(tmp_path):
 
 
 @pytest.mark.asyncio
-@pytest.mark.xfail(
-    strict=True, raises=ValueError, reason="os.open's own ValueError is not translated"
-)
 @pytest.mark.parametrize("name", ["a\x00b", "a\ud800b"], ids=ascii)
 async def test_a_path_that_no_system_takes_is_refused(tmp_path, name):
     """A path with NUL or a lone surrogate is refused like a missing one."""

@@ -265,9 +265,6 @@ async def test_reads_have_the_size_they_ask_for(chunks, sizes):
 
 
 @pytest.mark.asyncio
-@pytest.mark.xfail(
-    strict=True, reason="the source is not asked for more when the length is reached"
-)
 async def test_a_chunk_behind_the_end_is_found():
     """An object that is longer than its info by a whole chunk is damaged."""
     with pytest.raises(IntegrityError):

@@ -100,7 +100,7 @@ class Address:
 
         Returns:
             The address; `str()` of it is `text` again, save for the case of the
-            scheme.
+            scheme and how the query of an inline address is escaped.
 
         Raises:
             InvalidAddress: The text is not an address that coatcheck could make.
@@ -110,7 +110,7 @@ class Address:
             raise InvalidAddress(f"an address is text, not {type(text).__name__}")
         if len(text) > MAX_ADDRESS:
             raise InvalidAddress(
-                f"address {shown(text)} is longer than {MAX_ADDRESS} characters"
+                f"address {_bare(text)} is longer than {MAX_ADDRESS} characters"
             )
         found = _ADDRESS.fullmatch(text)
         if found is None:

@@ -83,8 +83,15 @@ def check_aware(moment: datetime, *, what: str) -> None:
 
 
 def deadline_from(expiry: Expiry | None, since: datetime) -> datetime | None:
-    """Return when an object written or touched at `since` expires."""
-    return None if expiry is None else since + expiry.duration
+    """Return when an object written or touched at `since` expires.
+
+    Raises:
+        InvalidInput: That is after the year 9999.
+    """
+    try:
+        return None if expiry is None else since + expiry.duration
+    except OverflowError:
+        raise InvalidInput("the deadline is after the year 9999") from None
 
 
 def is_expired(deadline: datetime | None, now: datetime) -> bool:
@@ -190,7 +197,9 @@ def parse_time(text: str) -> datetime:
     """
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        check_aware(moment, what="an RFC 3339 time")
+        return moment.astimezone(UTC)
+    except InvalidInput:
+        raise
+    except (ValueError, OverflowError):
         raise InvalidInput(f"not an RFC 3339 time: {text[:80]!r}") from None
-    check_aware(moment, what="an RFC 3339 time")
-    return moment.astimezone(UTC)

@@ -14,7 +14,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from coatcheck.errors import InvalidInput
 
-from .expiry import format_expiry, format_time, parse_expiry, parse_time
+from .expiry import deadline_from, format_expiry, format_time, parse_expiry, parse_time
 from .objects import NOTHING, PutInfo
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def decode_metadata(headers: Mapping[str, str], **standard: Any) -> PutInfo:
     elif found.get("deadline") is None:
         if created is None:
             raise InvalidInput("an expiration policy has no time to count from")
-        found["deadline"] = created + expiry.duration
+        found["deadline"] = deadline_from(expiry, created)
     return PutInfo(custom=custom or NOTHING, **found)
 
 

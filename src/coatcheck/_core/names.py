@@ -19,7 +19,9 @@ _SHOWN = 80
 
 def shown(text: str) -> str:
     """Return the text as errors show it: escaped, and cut when it is long."""
-    return ascii(text) if len(text) <= _SHOWN else f"{text[:_SHOWN]!a}..."
+    escaped = ascii(text[: _SHOWN + 1])
+    whole = len(text) <= _SHOWN and len(escaped) <= _SHOWN + len("''")
+    return escaped if whole else f"{escaped[: _SHOWN + 1]}{escaped[0]}..."
 
 
 def check_key(key: str, *, what: str = "key", canonical: bool = True) -> None:
@@ -50,7 +52,7 @@ def check_prefix(prefix: str) -> None:
     Raises:
         InvalidName: The prefix is not text, not encodable, or too long.
     """
-    if prefix:
+    if prefix != "":  # None and 0 are no empty prefix
         _check_text(prefix, "prefix", MAX_KEY_BYTES)
 
 

@@ -6,14 +6,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from types import MappingProxyType
 
 from coatcheck.errors import InvalidInput
 
 from .digests import DigestAlgorithm, is_digest
 from .expiry import Expiry, check_aware
+from .frozen import FrozenTexts
 
-NOTHING: Mapping[str, str] = MappingProxyType({})
+NOTHING: Mapping[str, str] = FrozenTexts({})
 """The empty mapping that stands where nothing was given."""
 
 
@@ -191,8 +191,13 @@ class PutInfo:
             raise InvalidInput("expiry and deadline stand together or not at all")
         for what in ("deadline", "created"):
             moment = getattr(self, what)
-            if moment is not None:
-                check_aware(moment, what=what)
+            if moment is None:
+                continue
+            if not isinstance(moment, datetime):
+                raise InvalidInput(
+                    f"{what} must be a datetime, not {type(moment).__name__}"
+                )
+            check_aware(moment, what=what)
         if self.custom is not NOTHING:
             object.__setattr__(self, "custom", _checked_custom(self.custom))
         if self.tags is not NOTHING:
@@ -229,28 +234,33 @@ def _check_text(what: str, text: object) -> None:
         raise InvalidInput(f"{what} has a lone surrogate in it") from None
 
 
+def _texts_of(what: str, given: object) -> dict[str, str]:
+    if not isinstance(given, Mapping):
+        raise InvalidInput(f"{what} must be a mapping, not {type(given).__name__}")
+    for name, text in given.items():
+        if name is None or text is None:
+            raise InvalidInput(f"{what} maps text to text, and None is none")
+        _check_text(f"a name in {what}", name)
+        _check_text(f"{what} {ascii(name)[:80]}", text)
+    return dict(given)
+
+
 def _checked_custom(custom: Mapping[str, str]) -> Mapping[str, str]:
-    held = dict(custom)
-    for name, text in held.items():
-        _check_text("a custom metadata name", name)
+    held = _texts_of("custom", custom)
+    for name in held:
         if _CUSTOM_NAME.fullmatch(name) is None:
             raise InvalidInput(
                 "custom metadata names are 1 to 64 characters of a-z 0-9 . _ -,"
                 f" not {ascii(name)[:80]}"
             )
-        if text is None:
-            raise InvalidInput(f"custom metadata {name!r} must be text, not None")
-        _check_text(f"custom metadata {name!r}", text)
-    return MappingProxyType(held) if held else NOTHING
+    return FrozenTexts(held) if held else NOTHING
 
 
 def _checked_tags(tags: Mapping[str, str]) -> Mapping[str, str]:
-    held = dict(tags)
+    held = _texts_of("tags", tags)
     if len(held) > _MAX_TAGS:
         raise InvalidInput(f"an object has at most {_MAX_TAGS} tags, not {len(held)}")
     for name, text in held.items():
-        _check_text("a tag's name", name)
-        _check_text("a tag", text)
         if not 1 <= len(name) <= _MAX_TAG_NAME or len(text) > _MAX_TAG:
             raise InvalidInput("tags have names of 1 to 128 and values of 0 to 256")
-    return MappingProxyType(held) if held else NOTHING
+    return FrozenTexts(held) if held else NOTHING

@@ -9,10 +9,11 @@ from contextlib import aclosing, asynccontextmanager
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
 
-import anyio
 from anyio import to_thread
 
 from coatcheck.errors import IntegrityError, InvalidInput
+
+from ._threads import in_thread, to_its_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,12 +142,11 @@ class OneChunk:
 
 @asynccontextmanager
 async def _opened_path(path: os.PathLike[str]) -> AsyncGenerator[tuple[int, int]]:
-    descriptor = await to_thread.run_sync(_open_regular, path)
+    descriptor = await in_thread(lambda: _open_regular(path), discard=os.close)
     try:
         yield descriptor, os.fstat(descriptor).st_size
     finally:
-        with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(os.close, descriptor)
+        await to_its_end(lambda: os.close(descriptor))
 
 
 def _open_regular(path: os.PathLike[str]) -> int:
@@ -156,6 +156,8 @@ def _open_regular(path: os.PathLike[str]) -> int:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise InvalidInput(f"cannot read {shown}: {error.strerror}") from error
+    except ValueError as error:
+        raise InvalidInput(f"cannot read {shown}: {error}") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise InvalidInput(f"cannot read {shown}: not a regular file")
@@ -163,7 +165,7 @@ def _open_regular(path: os.PathLike[str]) -> int:
 
 
 async def _file_reader(read: Callable[[int], bytes]) -> AsyncIterator[bytes]:
-    while chunk := await to_thread.run_sync(read, CHUNK):
+    while chunk := await in_thread(lambda: read(CHUNK)):
         yield chunk
 
 

@@ -63,7 +63,7 @@ class VerifiedReader:
         span: range | None = None,
     ) -> None:
         self._info = info
-        self._chunks = chunks
+        self._chunks: AsyncIterator[bytes] | None = chunks
         self._span = span
         self._expected = info.size if span is None else len(span)
         self._received = 0
@@ -144,7 +144,7 @@ class VerifiedReader:
     async def _advance(self) -> bytes:
         while not self._at_end():
             self._started = True
-            chunk = await anext(self._chunks, None)
+            chunk = None if self._chunks is None else await anext(self._chunks, None)
             if chunk is None:
                 raise self._mismatch(
                     f"ended after {self._received} of {self._expected} bytes"
@@ -157,6 +157,10 @@ class VerifiedReader:
             released, self._held = self._held, chunk
             if released:
                 return released
+        more = None if self._chunks is None else await anext(self._chunks, None)
+        if more:
+            raise self._mismatch(f"has more than {self._expected} bytes")
+        self._chunks = None
         self._check_digest()
         last, self._held = self._held, b""
         return last

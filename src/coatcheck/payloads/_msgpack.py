@@ -94,8 +94,8 @@ def decode(body: bytes, *, max_bytes: int) -> Any:
             timestamp=3,
             strict_map_key=True,
             ext_hook=_refuse_extension,
-            max_array_len=MAX_NODES,
-            max_map_len=MAX_NODES // 2,
+            max_array_len=min(MAX_NODES, len(body)),
+            max_map_len=min(MAX_NODES, len(body)) // 2,
             **hooks,
         )
     except PayloadError:
@@ -155,13 +155,15 @@ def _explain(data: object, error: BaseException) -> str:
         fault = _fault(part)
         if fault is not None:
             return f"{where} {fault}"
+        if len(where) >= _MAX_PATH:
+            continue
         if isinstance(part, dict):
             for index, (key, held) in enumerate(part.items()):
                 fault = _key_fault(key)
                 if fault is not None:
                     return f"key #{index} of {where} {fault}"
                 waiting.append((held, f"{where}[key #{index}]"))
-        elif isinstance(part, list | tuple) and len(where) < _MAX_PATH:
+        elif isinstance(part, list | tuple):
             waiting.extend(
                 (held, f"{where}[{index}]") for index, held in enumerate(part)
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from coatcheck.errors import InvalidInput, PayloadError
 
@@ -29,6 +29,8 @@ def as_type(data: object, wanted: type[_T]) -> _T:
     adapter = _adapter_of(wanted)
     try:
         validated: _T = adapter.validate_python(data)
+    except PydanticUserError as error:
+        raise _no_type(wanted, error) from error
     except ValidationError as error:
         raise PayloadError(
             f"the payload is not of type {_name(wanted)}: {_reasons(error)}"
@@ -53,10 +55,14 @@ def _adapter(wanted: Any) -> TypeAdapter[Any]:
     try:
         return TypeAdapter(wanted)
     except Exception as error:
-        why = str(error).partition("\n")[0]
-        raise InvalidInput(
-            f"as_type {_name(wanted)} is no type that pydantic can validate: {why}"
-        ) from error
+        raise _no_type(wanted, error) from error
+
+
+def _no_type(wanted: Any, error: Exception) -> InvalidInput:
+    why = str(error).partition("\n")[0]
+    return InvalidInput(
+        f"as_type {_name(wanted)} is no type that pydantic can validate: {why}"
+    )
 
 
 def _reasons(error: ValidationError) -> str:

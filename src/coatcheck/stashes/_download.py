@@ -8,10 +8,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
-import anyio
-from anyio import to_thread
-
 from coatcheck.errors import AtCapacity, BackendError, CoatcheckError, InvalidInput
+from coatcheck.payloads._threads import in_thread, to_its_end
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -81,12 +79,13 @@ async def part_file(
     """
     target = os.fspath(path)
     try:
-        part = await to_thread.run_sync(lambda: PartFile(target, durable=durable))
+        part = await in_thread(
+            lambda: PartFile(target, durable=durable), discard=PartFile.close
+        )
         try:
             yield part
         finally:
-            with anyio.CancelScope(shield=True):
-                await to_thread.run_sync(part.close)
+            await to_its_end(part.close)
     except CoatcheckError:
         # Timeout is an OSError too.
         raise

@@ -7,10 +7,9 @@ from abc import ABC
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
-
-from anyio import to_thread
 
 from coatcheck._core.address import Address, check_stash_name
 from coatcheck._core.digests import DigestAlgorithm, algorithm_of, digest_of
@@ -19,6 +18,7 @@ from coatcheck._core.ranges import ByteRange, resolve_range
 from coatcheck._core.writes import Write
 from coatcheck.payloads._body import OneChunk, Source, open_source
 from coatcheck.payloads._integrity import VerifiedReader
+from coatcheck.payloads._threads import in_thread
 from coatcheck.wrappers import expiring_info
 
 from ._download import part_file
@@ -205,10 +205,10 @@ class StashStreams(StashStore, ABC):
             part_file(path, durable=self.config.durable) as part,
         ):
             async for chunk in reader:
-                await to_thread.run_sync(part.write, chunk)
+                await in_thread(partial(part.write, chunk))
                 if progress is not None:
                     progress(len(chunk))
-            await to_thread.run_sync(part.finish)
+            await in_thread(part.finish)
 
 
 async def _reported(

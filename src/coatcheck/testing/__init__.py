@@ -14,6 +14,7 @@ This needs pytest and, for `run_machine`, hypothesis.
 
 from __future__ import annotations
 
+from ._cancellation import cancel_at_every_point
 from ._clock import ManualClock
 from ._expiry import ExpiryContract
 from ._faults import Fault, FaultyBucket
@@ -40,6 +41,7 @@ __all__ = (
     "Subject",
     "UpdatesContract",
     "WritesContract",
+    "cancel_at_every_point",
     "run_machine",
     "scenario",
 )

@@ -6,13 +6,11 @@ import os
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-import anyio
-from anyio import to_thread
-
 from coatcheck._core.expiry import utc_now
 from coatcheck._core.names import check_namespace
 from coatcheck.abc import AsyncResource
 from coatcheck.errors import InvalidInput
+from coatcheck.payloads._threads import one_after_another, to_its_end
 from coatcheck.wrappers import scoped
 
 from ._bucket import FilesystemBucket
@@ -108,13 +106,23 @@ class FilesystemBackend(AsyncResource):
                     disk.calls.unlink(control, name)
 
     async def _open(self) -> None:
-        await self._writers.run(self._disk.open, discard=lambda _: self._disk.close())
+        try:
+            await self._writers.run(
+                self._disk.open, discard=lambda _: self._disk.close()
+            )
+        except BaseException:
+            await self._writers.aclose()
+            raise
 
     async def _close(self) -> None:
-        ended = [await pool.aclose() for pool in (self._readers, self._writers)]
-        if all(ended):
-            with anyio.CancelScope(shield=True):
-                await to_thread.run_sync(self._disk.close)
+        await one_after_another(
+            self._readers.aclose, self._writers.aclose, self._close_disk
+        )
+
+    async def _close_disk(self) -> None:
+        # A thread that hangs may still use the descriptors.
+        if self._readers.has_ended and self._writers.has_ended:
+            await to_its_end(self._disk.close)
 
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from coatcheck.payloads._body import open_source, whole_bytes
 from ._draft import Draft
 from ._errors import storage_errors
 from ._multipart import MultipartBucket
-from ._objects import completed
+from ._objects import completed, deleted, touched, written
 from ._reads import FileRead
 from ._record import to_micros, touched_at
 from ._scan import BucketScan
@@ -90,7 +90,7 @@ class FilesystemBucket(MultipartBucket):
             finally:
                 draft.close()
 
-        return await self._publish(key, info.write_id or "", put_whole)
+        return await self._publish(key, put_whole, shows=written(info.write_id))
 
     async def _put_stream(
         self, key: str, body: Body, info: PutInfo, mode: WriteMode, size: int | None
@@ -115,8 +115,8 @@ class FilesystemBucket(MultipartBucket):
         info, micros = completed(info, self.disk)
         return await self._publish(
             key,
-            info.write_id or "",
             lambda: self.files.publish(draft, key, info, mode, micros),
+            shows=written(info.write_id),
         )
 
     def get(
@@ -146,7 +146,10 @@ class FilesystemBucket(MultipartBucket):
 
     async def delete(self, key: str, *, if_match: str | None = None) -> None:
         await self._publish(
-            key, "", lambda: self.files.remove(key, if_match), doing="delete"
+            key,
+            lambda: self.files.remove(key, if_match),
+            shows=deleted,
+            doing="delete",
         )
 
     async def delete_many(
@@ -184,8 +187,11 @@ class FilesystemBucket(MultipartBucket):
             )
             micros = touched_at(info, self.disk.now())
             if _only_touches(standing, info, micros):
-                return await self._write(
-                    "touch", key, lambda: self.files.touch(key, if_match, micros)
+                return await self._publish(
+                    key,
+                    lambda: self.files.touch(key, if_match, micros),
+                    shows=touched(standing, micros),
+                    doing="touch",
                 )
             return await self._rewrite(found, key, info, Update(if_match))
 

@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from coatcheck.errors import Closed
 
-from ._errors import storage_errors
+from ._errors import FULL, storage_errors
 from ._locks import SlotLocks
 from ._names import encode_segment
 from ._record import to_micros
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 CONTROL: Final = ".coatcheck"
 _ATTEMPTS: Final = 8
+_MAX_SYNCED: Final = 10_000
 _PROBE: Final = "probe"
 _NO_TMPFILE: Final = frozenset(
     {errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL, errno.EXDEV}
@@ -66,6 +67,8 @@ class Disk:
         self.nameless = True
         self._root = root
         self._descriptor = -1
+        # The inodes of folders whose names have reached the disk.
+        self._synced: dict[Path, int] = {}
         self.locks = SlotLocks(
             calls, lambda: self.open_folder((CONTROL, "locks")), timeout=lock_timeout
         )
@@ -93,8 +96,10 @@ class Disk:
             with self.folder((CONTROL,)) as control:
                 self.nameless = self._can_link_nameless(control)
         except OSError as error:
-            if error.errno not in _READ_ONLY:
+            # A full disk must open too, or nothing on it could be deleted.
+            if error.errno not in _READ_ONLY | FULL:
                 raise
+            self.nameless = False
 
     def _can_link_nameless(self, folder: int) -> bool:
         """Try O_TMPFILE and linking through /proc, which some systems lack."""
@@ -141,8 +146,10 @@ class Disk:
             raise Closed("the filesystem backend is closed")
         folder = self._descriptor
         try:
-            for name in path:
+            for depth, name in enumerate(path, 1):
                 below = self._step(folder, name, make=make)
+                if make and self.durable:
+                    self._sync_entry(folder, path[:depth], below)
                 if folder != self._descriptor:
                     self.calls.close(folder)
                 folder = below
@@ -161,9 +168,20 @@ class Disk:
                     raise
             with suppress(FileExistsError):
                 self.calls.make_folder(folder, name)
-                if self.durable:
-                    self.calls.sync(folder)
         raise FileNotFoundError(errno.ENOENT, "the folder vanishes again and again")
+
+    def _sync_entry(self, folder: int, path: Path, below: int) -> None:
+        """Bring a folder's name to the disk once, whoever made the folder."""
+        try:
+            made = self.calls.stat(below).st_ino
+            if self._synced.get(path) != made:
+                self.calls.sync(folder)
+                if len(self._synced) >= _MAX_SYNCED:
+                    self._synced.clear()
+                self._synced[path] = made
+        except BaseException:
+            self.calls.close(below)
+            raise
 
     @contextmanager
     def folder(self, path: Path, *, make: bool = False) -> Generator[int]:

@@ -90,8 +90,10 @@ class Draft:
             return
         with self._disk.folder(self._drafts) as drafts:
             calls.link(drafts, self._name, folder, name)
-            calls.unlink(drafts, self._name)
-        self._name = None
+            # From here on the object stands; its second name is a sweep's if need be.
+            draft_name, self._name = self._name, None
+            with suppress(OSError):
+                calls.unlink(drafts, draft_name)
 
     def replace(self, folder: int, name: str) -> None:
         """Publish over whatever object stands under the name.

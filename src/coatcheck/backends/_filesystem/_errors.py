@@ -18,11 +18,11 @@ from coatcheck.errors import (
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _BUSY: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _DENIED: Final = frozenset({errno.EACCES, errno.EPERM})
 # What opening or replacing meets when something stands there that we did not make.
-_FOREIGN: Final = frozenset(
+FOREIGN: Final = frozenset(
     {errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO, errno.EOPNOTSUPP}
 )
 _UNAVAILABLE: Final = frozenset(
@@ -60,13 +60,13 @@ def _mapped(error: OSError, doing: str, bucket: str, key: str) -> CoatcheckError
 def _explained(error: OSError) -> tuple[type[CoatcheckError], str]:
     code = error.errno or 0
     reason = error.strerror or type(error).__name__
-    if code in _FULL:
+    if code in FULL:
         return AtCapacity, f"the disk is full ({reason}); free space or reap"
     if code in _BUSY:
         return AtCapacity, f"this machine is at a limit ({reason})"
     if code in _DENIED:
         return AccessDenied, f"{reason}; give this user the right to the root folder"
-    if code in _FOREIGN:
+    if code in FOREIGN:
         return (
             IntegrityError,
             f"something that coatcheck did not make is in its way ({reason})",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from hashlib import md5
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,15 @@ from typing import TYPE_CHECKING, Any
 from coatcheck._core.names import check_key, check_prefix
 from coatcheck._core.writes import Write
 from coatcheck.abc import NO_INFO
-from coatcheck.errors import IntegrityError, InvalidInput, ObjectNotFound
+from coatcheck.errors import (
+    CoatcheckError,
+    IntegrityError,
+    InvalidInput,
+    ObjectNotFound,
+)
 from coatcheck.payloads._body import open_source
 
-from ._objects import receipt_of
+from ._objects import receipt_of, written
 from ._record import to_micros, touched_at
 from ._threaded import ThreadedBucket
 from ._uploads import MAX_PARTS, Uploads
@@ -24,6 +30,9 @@ if TYPE_CHECKING:
     from coatcheck.abc import Body, Part, PutInfo, Receipt, Upload, WriteMode
 
     from ._draft import Draft
+
+
+_log = logging.getLogger("coatcheck.filesystem")
 
 
 class MultipartBucket(ThreadedBucket):
@@ -100,7 +109,11 @@ class MultipartBucket(ThreadedBucket):
             if repeated is None:
                 raise
             return repeated
-        await self.abort(upload)
+        try:
+            await self.abort(upload)
+        except CoatcheckError as error:
+            # The object stands; what is left of the upload is a sweep's.
+            _log.warning("parts of a completed upload stay: %s", error)
         return receipt
 
     async def _join(
@@ -122,8 +135,8 @@ class MultipartBucket(ThreadedBucket):
         micros = touched_at(info, self.disk.now())
         return await self._publish(
             upload.key,
-            upload.upload_id,
             lambda: self.files.publish(draft, upload.key, info, mode, micros),
+            shows=written(upload.upload_id),
         )
 
     def _completed_earlier(self, upload: Upload) -> Receipt | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from stat import S_ISREG
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 from uuid import uuid4
 
 from coatcheck._core.names import check_key
@@ -36,10 +36,12 @@ from ._record import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from ._disk import Path
     from ._draft import Draft
+
+    Judge: TypeAlias = Callable[[ObjectInfo | None], Outcome]
 
 SMALL: Final = 256 * 1024
 """Files up to so many bytes are read in one step."""
@@ -220,11 +222,11 @@ class ObjectFiles:
                 f" {standing}, not {etag!a}"
             )
 
-    def _make_durable(self, folder: int, key: str, change: str) -> None:
+    def _make_durable(self, descriptor: int, key: str, change: str) -> None:
         if not self.disk.durable:
             return
         try:
-            self.disk.calls.sync(folder)
+            self.disk.calls.sync(descriptor)
         except OSError as error:
             raise OutcomeUnknown(
                 f"object {key!a} was {change}, but the disk did not confirm it"
@@ -237,14 +239,13 @@ class ObjectFiles:
                 return receipt_of(found.info)
         return None
 
-    def outcome(self, key: str, write_id: str) -> Outcome:
-        """Tell what became of a write whose answer is not known."""
+    def outcome(self, key: str, judge: Judge) -> Outcome:
+        """Tell what became of a change whose answer is not known."""
         try:
             with self.found(key) as found:
-                same = found.info.write_id == write_id
+                return judge(found.info)
         except ObjectNotFound:
-            return Outcome.NOT_APPLIED
-        return Outcome.APPLIED if same else Outcome.UNKNOWN
+            return judge(None)
 
     def remove(self, key: str, if_match: str | None) -> None:
         """Remove an object; an absent one is success."""
@@ -276,14 +277,44 @@ class ObjectFiles:
         with self.disk.locks.held(self.bucket, key), self.found(key) as found:
             self._check_etag(key, etag)
             calls.set_time(found.descriptor, micros * 1000)
-            if self.disk.durable:
-                calls.sync(found.descriptor)
+            self._make_durable(found.descriptor, key, "touched")
             write_id = found.info.write_id or ""
             return replace(receipt_of(found.info), etag=etag_of(write_id, micros))
 
     def absent(self, key: str) -> ObjectNotFound:
         """Return the error that says that there is no such object."""
         return ObjectNotFound(f"no object {ascii(key)[:200]} in bucket {self.bucket!a}")
+
+
+def written(write_id: str | None) -> Judge:
+    """Judge whether a write was applied by the write id of what stands."""
+
+    def judge(standing: ObjectInfo | None) -> Outcome:
+        if standing is None:
+            return Outcome.NOT_APPLIED
+        applied = standing.write_id == write_id
+        return Outcome.APPLIED if applied else Outcome.UNKNOWN
+
+    return judge
+
+
+def deleted(standing: ObjectInfo | None) -> Outcome:
+    """Judge whether a delete was applied: then nothing stands."""
+    return Outcome.APPLIED if standing is None else Outcome.UNKNOWN
+
+
+def touched(before: ObjectInfo, micros: int) -> Judge:
+    """Judge whether a touch was applied by the ETag of what stands."""
+    etags = {
+        etag_of(before.write_id or "", micros): Outcome.APPLIED,
+        before.etag: Outcome.NOT_APPLIED,
+    }
+
+    def judge(standing: ObjectInfo | None) -> Outcome:
+        etag = None if standing is None else standing.etag
+        return etags.get(etag or "", Outcome.UNKNOWN)
+
+    return judge
 
 
 def receipt_of(info: ObjectInfo) -> Receipt:

@@ -14,10 +14,10 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 import anyio
-from anyio import to_thread
 from anyio.lowlevel import current_token
 
 from coatcheck.errors import AtCapacity, Closed
+from coatcheck.payloads._threads import to_its_end, to_the_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ class BatchPool:
         self._alive = 0
         self._idle = 0
         self._closed = False
-        self._last: tuple[anyio.Event, Any] | None = None
+        self._closers: list[tuple[anyio.Event, Any]] = []
 
     async def run(
         self,
@@ -99,11 +99,7 @@ class BatchPool:
             await job.done.wait()
         except BaseException:
             if not self._drop(job):
-                with anyio.CancelScope(shield=True):
-                    await job.done.wait()
-                    if discard is not None and job.error is None:
-                        result = cast("_T", job.result)
-                        await to_thread.run_sync(discard, result)
+                await _freed(job, discard)
             raise
         if job.error is not None:
             raise job.error
@@ -111,11 +107,15 @@ class BatchPool:
 
     async def run_last(self, call: Callable[[], None]) -> None:
         """Run a clean-up to its end, whatever is cancelled or closed meanwhile."""
-        with anyio.CancelScope(shield=True):
-            try:
-                await self.run(call)
-            except Closed:
-                call()
+        job = _Job(call)
+        try:
+            self._submit(job)
+        except (AtCapacity, Closed):
+            await to_its_end(call)
+            return
+        await to_the_end(job.done)
+        if job.error is not None:
+            raise job.error
 
     def _submit(self, job: _Job[Any]) -> None:
         with self._changed:
@@ -129,10 +129,23 @@ class BatchPool:
                 self._idle -= 1
                 self._changed.notify()
             elif self._alive < self._threads:
-                self._alive += 1
-                threading.Thread(
-                    target=self._work, name=self._name, daemon=True
-                ).start()
+                self._start_thread()
+
+    def _start_thread(self) -> None:
+        thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            if self._alive:
+                return
+            self._waiting.clear()
+            raise AtCapacity("this machine cannot start another thread") from error
+        self._alive += 1
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether no thread runs any more."""
+        return not self._alive
 
     def _drop(self, job: _Job[Any]) -> bool:
         with self._changed:
@@ -148,9 +161,9 @@ class BatchPool:
             _wake(jobs)
         with self._changed:
             self._alive -= 1
-            last = None if self._alive else self._last
-        if last is not None:
-            _schedule(last[1], last[0].set)
+            told = [] if self._alive else self._closers
+        for ended, loop in told:
+            _schedule(loop, ended.set)
 
     def _take(self) -> list[_Job[Any]]:
         """Wait for work; return none of it when the pool is closed and empty."""
@@ -170,24 +183,33 @@ class BatchPool:
                     self._idle += 1
                     self._changed.wait()
 
-    async def aclose(self) -> bool:
+    async def aclose(self) -> None:
         """Refuse new work, do what waits already, and wait for the threads to end.
 
-        Returns:
-            False when a thread hangs in a system call and was given up.
+        A thread that hangs in a system call is given up after half a minute.
         """
-        last = anyio.Event(), current_token().native_token
+        ended = anyio.Event()
         with self._changed:
             self._closed = True
             if not self._alive:
-                return True
-            self._last = last
+                return
+            self._closers.append((ended, current_token().native_token))
             self._changed.notify_all()
-        with anyio.move_on_after(_PATIENCE, shield=True):
-            await last[0].wait()
-        if not last[0].is_set():
-            _log.warning("a thread of %s hangs in a system call", self._name)
-        return last[0].is_set()
+        try:
+            await to_the_end(ended, patience=_PATIENCE)
+        finally:
+            if not ended.is_set():
+                _log.warning("a thread of %s hangs in a system call", self._name)
+
+
+async def _freed(job: _Job[_T], discard: Callable[[_T], None] | None) -> None:
+    """Wait for a job that runs, and free its result."""
+    try:
+        await to_the_end(job.done)
+    finally:
+        if discard is not None and job.error is None:
+            result = cast("_T", job.result)
+            await to_its_end(lambda: discard(result))
 
 
 def _wake(jobs: list[_Job[Any]]) -> None:

@@ -140,7 +140,7 @@ def _parse_footer(fields: dict[str, Any]) -> Record:
         standard["tags"] = dict(fields["tags"])
     info = decode_metadata(dict(fields["headers"]), **standard)
     key, size = fields["key"], fields["size"]
-    if not isinstance(key, str) or not isinstance(size, int):
+    if not isinstance(key, str) or type(size) is not int:
         raise TypeError("key and size have other types")
     if info.created is None or info.write_id is None:
         raise InvalidInput("a record names its write and its time")
@@ -148,11 +148,18 @@ def _parse_footer(fields: dict[str, Any]) -> Record:
 
 
 def object_info(record: Record, mtime_ns: int) -> ObjectInfo:
-    """Return what a record and the time of its last touch say together."""
+    """Return what a record and the time of its last touch say together.
+
+    Raises:
+        IntegrityError: The file's mtime, or the deadline, is after the year 9999.
+    """
     micros = mtime_ns // 1000
-    info, modified = record.info, from_micros(micros)
-    if info.expiry is not None:
-        info = replace(info, deadline=modified + info.expiry.duration)
+    try:
+        info, modified = record.info, from_micros(micros)
+        if info.expiry is not None:
+            info = replace(info, deadline=modified + info.expiry.duration)
+    except OverflowError as error:
+        raise IntegrityError("the file's mtime is in no calendar") from error
     return ObjectInfo.of(
         info,
         key=record.key,

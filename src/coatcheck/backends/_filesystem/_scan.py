@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from errno import ENOENT
 from typing import TYPE_CHECKING, Final
 
 from coatcheck._core.objects import ObjectInfo, Page
 from coatcheck.errors import IntegrityError
 
 from ._disk import bucket_path
-from ._names import FOLDER_MARK, decode_segment, is_hashed
+from ._errors import FOREIGN
+from ._names import FOLDER_MARK, decode_segment, encode_segment, is_hashed
 
 if TYPE_CHECKING:
     from ._objects import ObjectFiles
@@ -166,6 +168,8 @@ class BucketScan:
         except FileNotFoundError:
             return None
         except OSError as error:
+            if error.errno not in FOREIGN:
+                raise
             _log.warning("%r is not listed: %s", child.path, error.strerror)
             return None
         try:
@@ -185,7 +189,11 @@ class BucketScan:
         if key is None:
             return None
         segments = key.split("/")
-        return segments[depth] if depth < len(segments) else None
+        if depth >= len(segments):
+            return None
+        segment, bare = segments[depth], name.removesuffix(FOLDER_MARK)
+        # A file that was moved behind another digest belongs to no key.
+        return segment if encode_segment(segment) == bare else None
 
     def _any_key(self, folder: int, name: str) -> str | None:
         """Return the key of some object at or below a name, None when none is."""
@@ -193,7 +201,9 @@ class BucketScan:
             if not name.endswith(FOLDER_MARK):
                 return self._record_key(self._calls.open_file(folder, name))
             below = self._calls.open_folder(folder, name)
-        except OSError:
+        except OSError as error:
+            if error.errno not in FOREIGN | {ENOENT}:
+                raise
             return None
         try:
             for inner in self._calls.list_folder(below):

@@ -50,7 +50,8 @@ def _sweep_drafts(files: ObjectFiles, before: int) -> int:
         for name in calls.list_folder(drafts):
             begun = begun_at(name)
             if begun is not None and begun <= before:
-                with suppress(FileNotFoundError):
+                # What somebody else put there under such a name is left alone.
+                with suppress(FileNotFoundError, IsADirectoryError, PermissionError):
                     calls.unlink(drafts, name)
                     removed += 1
     finally:

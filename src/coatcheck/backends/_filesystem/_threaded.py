@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from coatcheck.abc import Backend
 
     from ._disk import Disk
+    from ._objects import Judge
     from ._pool import BatchPool
 
 _T = TypeVar("_T")
@@ -103,14 +104,21 @@ class ThreadedBucket:
         return await pool.run(guarded, discard=discard)
 
     async def _publish(
-        self, key: str, write_id: str, call: Callable[[], _T], *, doing: str = "write"
+        self, key: str, call: Callable[[], _T], *, shows: Judge, doing: str = "write"
     ) -> _T:
-        """Run a write whose outcome can be asked for when it is not known."""
+        """Run a write whose outcome can be asked for when it is not known.
+
+        Args:
+            key: The key.
+            call: The write.
+            shows: Tells from what stands under the key whether it was applied.
+            doing: What errors call it.
+        """
         try:
             return await self._write(doing, key, call)
         except OutcomeUnknown as error:
             error.probe = lambda: self._read(
-                "ask for", key, lambda: self.files.outcome(key, write_id)
+                "ask for", key, lambda: self.files.outcome(key, shows)
             )
             raise
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import replace
+from hashlib import md5
 from typing import TYPE_CHECKING, Final
 
 from coatcheck._core.writes import Part, Update, Upload, Write, WriteMode
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 MAX_PARTS: Final = 10_000
 _META: Final = "meta"
 _MD5_SIZE: Final = 16
+_STEP: Final = 1024 * 1024
 _UPLOAD_ID = re.compile(r"[0-9a-f]{16}-[0-9a-f]{32}")
 _PART_NAME = re.compile(r"[0-9]{5}")
 
@@ -98,6 +100,7 @@ class Uploads:
 
         Raises:
             InvalidInput: The part is missing or has another ETag.
+            IntegrityError: Its bytes are not those that were put.
         """
         descriptor = self._open_part(upload, part.number)
         try:
@@ -107,7 +110,17 @@ class Uploads:
                     f"part {part.number} of the upload to {upload.key!a} has"
                     f" ETag {standing.etag}, not {part.etag!a}"
                 )
-            draft.copy(descriptor, 0, standing.size)
+            running = md5(usedforsecurity=False)
+            for offset in range(0, standing.size, _STEP):
+                count = min(_STEP, standing.size - offset)
+                piece = self._disk.calls.read_at(descriptor, count, offset)
+                running.update(piece)
+                draft.write(piece)
+            if running.hexdigest() != standing.etag:
+                raise IntegrityError(
+                    f"part {part.number} of the upload to {upload.key!a} was damaged;"
+                    " put it again"
+                )
         finally:
             self._disk.calls.close(descriptor)
 
@@ -217,4 +230,7 @@ def _mode_text(mode: WriteMode) -> str:
 
 def _mode(text: bytes) -> WriteMode:
     mode, _, etag = text.decode(errors="replace").partition(":")
-    return Update(etag) if mode == "update" else Write(mode)
+    try:
+        return Update(etag) if mode == "update" else Write(mode)
+    except ValueError:
+        raise IntegrityError("an upload's metadata is damaged") from None
