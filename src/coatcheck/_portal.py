@@ -5,17 +5,19 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from contextlib import AbstractContextManager
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+import anyio
+from anyio.from_thread import BlockingPortal
 
 from coatcheck.errors import UnsupportedOperation
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from contextlib import AbstractContextManager
 
 _T = TypeVar("_T")
 
@@ -23,9 +25,8 @@ _T = TypeVar("_T")
 @dataclass(frozen=True, slots=True)
 class _Running:
     pid: int
-    thread: int
+    thread: threading.Thread
     portal: BlockingPortal
-    lifetime: AbstractContextManager[BlockingPortal]
 
 
 _lock = threading.Lock()
@@ -42,15 +43,12 @@ def _portal() -> BlockingPortal:
     global _running  # noqa: PLW0603  # one per process is the point
     with _lock:
         if _running is None or _running.pid != os.getpid():
-            lifetime = start_blocking_portal(backend="asyncio", name="coatcheck-sync")
-            portal = lifetime.__enter__()
-            thread = portal.call(threading.get_ident)
             if _running is None:
-                # Without it the interpreter would wait for the thread for ever.
+                # Without it what is open would not be closed at the end.
                 atexit.register(_stop)
-            _running = _Running(os.getpid(), thread, portal, lifetime)
+            _running = _start()
         running = _running
-    if running.thread == threading.get_ident():
+    if running.thread is threading.current_thread():
         raise UnsupportedOperation(
             "coatcheck.sync was called from its own event loop's thread, for instance"
             " in a progress callback; hand the work to another thread"
@@ -58,11 +56,29 @@ def _portal() -> BlockingPortal:
     return running.portal
 
 
+def _start() -> _Running:
+    # anyio's start_blocking_portal would hold a generator, whose end in a forked
+    # child waits for a thread that is not there.
+    ready: Future[BlockingPortal] = Future()
+
+    async def serve() -> None:
+        async with BlockingPortal() as portal:
+            ready.set_result(portal)
+            await portal.sleep_until_stopped()
+
+    thread = threading.Thread(
+        target=lambda: anyio.run(serve), name="coatcheck-sync", daemon=True
+    )
+    thread.start()
+    return _Running(os.getpid(), thread, ready.result())
+
+
 def _stop() -> None:
     global _running  # see above
     running, _running = _running, None
     if running is not None and running.pid == os.getpid():
-        running.lifetime.__exit__(None, None, None)
+        running.portal.call(running.portal.stop)
+        running.thread.join()
 
 
 def call(function: Callable[..., Awaitable[_T]], /, *args: Any, **keywords: Any) -> _T:

@@ -86,10 +86,17 @@ def deadline_from(expiry: Expiry | None, since: datetime) -> datetime | None:
     """Return when an object written or touched at `since` expires.
 
     Raises:
-        InvalidInput: That is after the year 9999.
+        InvalidInput: It is no policy, or that is after the year 9999.
     """
+    if expiry is None:
+        return None
+    if not isinstance(expiry, TimeToLive | TimeToIdle):
+        raise InvalidInput(
+            "an expiration policy is TimeToLive or TimeToIdle,"
+            f" not {type(expiry).__name__}"
+        )
     try:
-        return None if expiry is None else since + expiry.duration
+        return since + expiry.duration
     except OverflowError:
         raise InvalidInput("the deadline is after the year 9999") from None
 
