@@ -25,9 +25,9 @@ class MemorySubject(Subject):
     def backend(self):
         return MemoryBackend(self.store, clock=self.clock)
 
-    async def damage(self, bucket, key, change):
+    async def damage(self, bucket, key, body):
         records = self.store.contents(bucket).records
-        records[key] = replace(records[key], body=change(records[key].body))
+        records[key] = replace(records[key], body=body)
 
 
 class FilesSubject(Subject):
@@ -39,15 +39,15 @@ class FilesSubject(Subject):
         root = Path(self.folder, "root")
         return FilesystemBackend(root, durable=self.durable, clock=self.clock)
 
-    async def damage(self, bucket, key, change):
-        await to_thread.run_sync(self._damage, bucket, key, change)
+    async def damage(self, bucket, key, body):
+        await to_thread.run_sync(self._damage, bucket, key, body)
 
-    def _damage(self, bucket, key, change):
+    def _damage(self, bucket, key, body):
         folders, name = encode_key(key)
         path = Path(self.folder, "root", bucket, *folders, name)
         whole = path.read_bytes()
         tail = TRAILER_SIZE + footer_length(whole[-TRAILER_SIZE:], len(whole))
-        path.write_bytes(change(whole[:-tail]) + whole[-tail:])
+        path.write_bytes(body + whole[-tail:])
 
     def litter(self):
         control = Path(self.folder, "root", ".coatcheck", "buckets", "contract")

@@ -239,12 +239,14 @@ def litter(root: Path) -> list[str]:
     ]
 
 
-def kill_at_every_call(work: Path) -> dict[str, int]:
+def kill_at_every_call(work: Path, wanted: list[str]) -> dict[str, int]:
     template = work / "template"
     assert in_child(build, template) == 0
     kills: Counter[str] = Counter()
     for named in (False, True):
         for act in SCENARIOS:
+            if wanted and act.__name__ not in wanted:
+                continue
             for nth in range(1, 10_000):
                 root = work / "root"
                 shutil.copytree(template, root)
@@ -383,6 +385,7 @@ def kill_at_random(work: Path, times: int, seed: int) -> dict[str, int]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--every-call", action="store_true")
+    parser.add_argument("--acts", nargs="*", default=[])
     parser.add_argument("--random", type=int, default=0)
     parser.add_argument("--seed", type=int, default=20261125)
     options = parser.parse_args()
@@ -390,7 +393,7 @@ def main() -> None:
     work = Path(tempfile.mkdtemp(prefix="coatcheck-kills-"))
     try:
         if options.every_call:
-            kills = kill_at_every_call(work)
+            kills = kill_at_every_call(work, options.acts)
             report["kills at system calls"] = sum(kills.values())
             report["by act"] = kills
         if options.random:

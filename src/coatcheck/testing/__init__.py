@@ -4,7 +4,7 @@ Subclass `Subject` for your storage, and `BackendContract` for your tests:
 
     class MySubject(Subject):
         def backend(self): return MyBackend(self.folder, clock=self.clock)
-        async def damage(self, bucket, key, change): ...
+        async def damage(self, bucket, key, body): ...
 
     class TestMine(BackendContract):
         subject = MySubject

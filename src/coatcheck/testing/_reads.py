@@ -174,15 +174,15 @@ class ReadsContract(Contract):
     async def test_damage_is_noticed(self, it: Stage) -> None:
         """A changed, cut or longer body is an IntegrityError before its last chunk."""
         body = pattern(LARGE)
-        for change in (
-            lambda raw: raw[:-1] + bytes([raw[-1] ^ 1]),
-            lambda raw: bytes([raw[0] ^ 128]) + raw[1:],
-            lambda raw: raw[:-1],
-            lambda raw: raw[:0],
-            lambda raw: raw + b"!",
+        for damaged in (
+            body[:-1] + bytes([body[-1] ^ 1]),
+            bytes([body[0] ^ 128]) + body[1:],
+            body[:-1],
+            b"",
+            body + b"!",
         ):
             await it.bucket.put("k", body)
-            await it.damage("k", change)
+            await it.damage("k", damaged)
             seen = bytearray()
 
             async def read(seen: bytearray = seen) -> None:

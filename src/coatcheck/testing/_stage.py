@@ -54,15 +54,13 @@ class Subject(ABC):
         return as_any(backend.bucket(name))
 
     @abstractmethod
-    async def damage(
-        self, bucket: str, key: str, change: Callable[[bytes], bytes]
-    ) -> None:
+    async def damage(self, bucket: str, key: str, body: bytes) -> None:
         """Replace an object's stored bytes behind the backend's back.
 
         Args:
             bucket: The bucket's name.
             key: The object's key, as the innermost bucket knows it.
-            change: Makes the new bytes from the old ones.
+            body: What stands there from now on, under the old metadata.
         """
 
     def litter(self) -> None:  # noqa: B027  # most storages leave nothing
@@ -127,7 +125,10 @@ class Stage:
         async with closed_after(pages):
             async for page in pages:
                 assert page.entries or page.prefixes, "an empty page"
-                found += sorted([*(each.key for each in page.entries), *page.prefixes])
+                keys = [each.key for each in page.entries]
+                for listed in (keys, list(page.prefixes)):
+                    assert listed == sorted(listed, key=str.encode), "not in order"
+                found += sorted([*keys, *page.prefixes], key=str.encode)
         return found
 
     async def expect_empty(self) -> None:
@@ -135,10 +136,10 @@ class Stage:
         if Capability.SCAN in self.bucket.capabilities:
             assert await self.keys() == []
 
-    async def damage(self, key: str, change: Callable[[bytes], bytes]) -> None:
+    async def damage(self, key: str, body: bytes) -> None:
         """Replace an object's stored bytes behind the backend's back."""
         inner, inner_key = innermost(self.bucket, key)
-        await self.subject.damage(inner.name, inner_key, change)
+        await self.subject.damage(inner.name, inner_key, body)
 
 
 class Contract:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from coatcheck._core.expiry import TimeToIdle
@@ -255,6 +256,7 @@ class WritesContract(Contract):
             while True:
                 async with it.bucket.get("k") as reader:
                     count, etag = int(await reader.read()), reader.info.etag
+                await anyio.lowlevel.checkpoint()
                 try:
                     await it.bucket.put("k", b"%d" % (count + 1), mode=Update(etag))
                 except PreconditionFailed:

@@ -1,0 +1,65 @@
+"""A large stream in and out, and the memory that it took.
+
+Run as a script by `test_costs.py`; prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import resource
+import shutil
+import tempfile
+from pathlib import Path
+
+from coatcheck import Coatcheck, Config
+
+MIB = 1024 * 1024
+
+
+def peak() -> int:
+    """Return the most memory that this process ever had, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+async def chunks(total: int):
+    piece = bytes(range(256)) * (MIB // 256)
+    for _ in range(total // MIB):
+        yield piece
+
+
+async def flow(work: Path, total: int) -> dict[str, float]:
+    config = Config(backends=("file",), filesystem_root=str(work / "root"))
+    async with Coatcheck(config) as cc:
+        # What one small stream needs is what the library itself needs.
+        small = await cc.create_stream("small", chunks(2 * MIB))
+        await cc.download(small.address, work / "small")
+        before = peak()
+        stream = await cc.create_stream("large", chunks(total))
+        grown = {"in": (peak() - before) / MIB}
+        async with cc.open(stream.address) as reader:
+            received = sum([len(chunk) async for chunk in reader])
+        assert received == stream.size == total
+        await cc.download(stream.address, work / "copy")
+        grown["out"] = (peak() - before) / MIB
+        await cc.create_stream("again", work / "copy")
+        grown["in again, from a path"] = (peak() - before) / MIB
+    return grown
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--mib", type=int, default=1024)
+    options = parser.parse_args()
+    work = Path(tempfile.mkdtemp(prefix="coatcheck-memory-"))
+    try:
+        grown = asyncio.run(flow(work, options.mib * MIB))
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    rounded = {name: round(size, 1) for name, size in grown.items()}
+    print(json.dumps({"MiB": options.mib, "extra MiB": rounded}))
+
+
+if __name__ == "__main__":
+    main()
