@@ -83,6 +83,8 @@ class LinkRead:
     async def __aenter__(self) -> Reader:
         if self._url is None:
             raise Closed("a read is entered once; call get again")
+        if self._session.closed:
+            raise Closed("LinkBackend is closed")
         link = self._origins.admit(self._url)
         self._url = None
         try:
