@@ -46,6 +46,7 @@ class Host:
         self.open = 0
         self.heads = []
         self._tasks = set()
+        self._change = asyncio.Event()
 
     async def start(self):
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -58,6 +59,16 @@ class Host:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._server.wait_closed()
+
+    async def until(self, holds):
+        """Wait until something holds of this host."""
+        async with asyncio.timeout(10):
+            while not holds(self):
+                await self._change.wait()
+
+    def _changed(self):
+        self._change.set()
+        self._change = asyncio.Event()
 
     def link(self, path="/stashes/n.1", query=f"X-Amz-Signature={SECRET}"):
         return f"{self.url}{path}?{query}"
@@ -73,6 +84,7 @@ class Host:
             pass
         finally:
             self.open -= 1
+            self._changed()
             writer.close()
             self._tasks.discard(task)
 
@@ -80,6 +92,7 @@ class Host:
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             self.heads.append(head)
+            self._changed()
             script = self.script
             if callable(script):
                 script = script(head, writer)
@@ -118,18 +131,23 @@ class FakeResolver(AbstractResolver):
         pass
 
 
-@pytest.fixture(autouse=True)
-def nonblocking_connects(request, monkeypatch):
-    """Admit the event loop's own connects, which do not wait.
+@pytest.fixture
+def unwatch(request, monkeypatch):
+    """Take events from those that the detector of blocking calls looks for."""
 
-    The detector of blocking calls cannot tell them from those that do.
-    """
-    for plugin in request.config.pluginmanager.get_plugins():
-        watched = getattr(plugin, "_BLOCKING_EVENTS", None)
-        if watched is not None:
-            monkeypatch.setattr(
-                plugin, "_BLOCKING_EVENTS", watched - {"socket.connect"}
-            )
+    def unwatch_events(*names):
+        for plugin in request.config.pluginmanager.get_plugins():
+            watched = getattr(plugin, "_BLOCKING_EVENTS", None)
+            if watched is not None:
+                monkeypatch.setattr(plugin, "_BLOCKING_EVENTS", watched - {*names})
+
+    return unwatch_events
+
+
+@pytest.fixture(autouse=True)
+def nonblocking_connects(unwatch):
+    """Admit the event loop's own connects, which do not wait."""
+    unwatch("socket.connect")
 
 
 @asynccontextmanager

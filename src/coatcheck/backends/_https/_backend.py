@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from aiohttp.abc import AbstractResolver
+    from anyio import CancelScope
 
     from coatcheck._core.ranges import ByteRange
     from coatcheck.abc import Reader
@@ -66,6 +67,7 @@ class LinkBackend(AsyncResource):
         self._ca_bundle = ca_bundle
         self._clock = clock
         self._resolver = resolver
+        self._openings: set[CancelScope] = set()
         self._session: aiohttp.ClientSession | None = None
 
     def get(
@@ -112,6 +114,7 @@ class LinkBackend(AsyncResource):
             known_size=known_size,
             max_header=self._max_header,
             clock=self._clock,
+            openings=self._openings,
         )
 
     async def _open(self) -> None:
@@ -144,6 +147,9 @@ class LinkBackend(AsyncResource):
         )
 
     async def _close(self) -> None:
+        # The connector would cancel those who wait for it, not tell them why.
+        for scope in tuple(self._openings):
+            scope.cancel()
         if self._session is not None:
             await self._session.close()
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from anyio import CancelScope
+
     from coatcheck.abc import Reader
 
     from ._links import Link
@@ -45,6 +47,8 @@ class LinkRead:
         known_size: The size of the whole as the caller knows it.
         max_header: The most bytes of an answer's headers.
         clock: Tells the time.
+        openings: Where the scopes of reads that are being opened are kept, for the
+            backend to cancel when it closes.
     """
 
     __slots__ = (
@@ -52,6 +56,7 @@ class LinkRead:
         "_clock",
         "_known_size",
         "_max_header",
+        "_openings",
         "_origins",
         "_response",
         "_session",
@@ -69,8 +74,10 @@ class LinkRead:
         known_size: int | None,
         max_header: int,
         clock: Callable[[], datetime],
+        openings: set[CancelScope],
     ) -> None:
         self._session = session
+        self._openings = openings
         self._origins = origins
         self._url: str | None = url
         self._byte_range = byte_range
@@ -109,17 +116,25 @@ class LinkRead:
             self._response.close()
 
     async def _open(self, link: Link) -> Reader:
-        with fail_after(OPENING):
-            # Encoded means verbatim: a signature covers the text as it stands.
-            response = await self._session.get(
-                _url_of(link), headers=_asked(self._byte_range), allow_redirects=False
-            )
-            self._response = response
-            self._check_headers(response, link)
-            headers = {name.lower(): text for name, text in response.headers.items()}
-            if not self._is_good(response.status):
-                body = await _beginning(response.content)
-                raise refusal_of(response.status, headers, body, link)
+        with fail_after(OPENING) as scope:
+            self._openings.add(scope)
+            try:
+                return await self._begin(link)
+            finally:
+                self._openings.discard(scope)
+        raise Closed("LinkBackend was closed while a link was opened")
+
+    async def _begin(self, link: Link) -> Reader:
+        # Encoded means verbatim: a signature covers the text as it stands.
+        response = await self._session.get(
+            _url_of(link), headers=_asked(self._byte_range), allow_redirects=False
+        )
+        self._response = response
+        self._check_headers(response, link)
+        headers = {name.lower(): text for name, text in response.headers.items()}
+        if not self._is_good(response.status):
+            body = await _beginning(response.content)
+            raise refusal_of(response.status, headers, body, link)
         return self._reader(response, headers, link)
 
     def _is_good(self, status: int) -> bool:
