@@ -54,6 +54,8 @@ class Upstream:
     def __init__(self):
         self.seen = []
         self.came = asyncio.Event()
+        self.halted = asyncio.Event()
+        self.going_on = asyncio.Event()
         self.answering = asyncio.Event()
         self.answering.set()
 
@@ -90,6 +92,13 @@ class Upstream:
             case "/until-close":
                 await connection.send("HTTP/1.1 200 OK", *lines, body=body)
                 return False
+            case "/halting":
+                half = body[: len(body) // 2]
+                lines.append(f"Content-Length: {len(body)}")
+                await connection.send("HTTP/1.1 200 OK", *lines, body=half)
+                self.halted.set()
+                await self.going_on.wait()
+                connection.writer.write(body[len(half) :])
             case "/broken":
                 return False
             case _:

@@ -214,6 +214,26 @@ async def test_cancellation_leaves_nothing(upstream, connected):
 
 
 @pytest.mark.asyncio
+async def test_a_connection_made_too_late_is_closed(upstream, monkeypatch):
+    """Cancelled when it has just connected, it hangs up all the same."""
+    tasks, sockets = asyncio.all_tasks(), open_sockets()
+    connect = asyncio.open_connection
+
+    async def connected_and_cancelled(*args, **options):
+        streams = await connect(*args, **options)
+        asyncio.get_running_loop().call_soon(connecting.cancel)
+        return streams
+
+    monkeypatch.setattr(asyncio, "open_connection", connected_and_cancelled)
+    connecting = asyncio.create_task(FaultProxy(upstream.url)._connect())
+    with pytest.raises(asyncio.CancelledError):
+        await connecting
+    await ended(asyncio.all_tasks() - tasks)
+    await ended(asyncio.all_tasks() - tasks)  # the upstream's began meanwhile
+    assert open_sockets() == sockets
+
+
+@pytest.mark.asyncio
 async def test_a_failing_match_comes_out_at_the_end(upstream, connected):
     """What a `match` raises is no network trouble: it leaves with the block."""
 

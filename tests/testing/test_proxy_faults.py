@@ -68,6 +68,20 @@ async def test_drop_answer_lets_the_request_happen_once(
 
 
 @pytest.mark.asyncio
+async def test_drop_answer_waits_for_the_last_byte(proxy, upstream, client):
+    """As long as the upstream is answering, the connection stays open and silent."""
+    proxy.plan(DropAnswer())
+    lines = ("PUT /halting HTTP/1.1", "Content-Length: 4")
+    await client.send(*lines, body=b"half")
+    await upstream.halted.wait()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(client.reader.read(1), SHORT)
+    upstream.going_on.set()
+    with pytest.raises(ConnectionResetError):
+        await client.reader.read(1)
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("target", ["/plain", "/chunked"])
 @pytest.mark.parametrize("size", [0, 3, 5])
 async def test_truncate_ends_within_the_body(proxy, client, target, size):
