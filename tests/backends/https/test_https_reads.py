@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from datetime import UTC, datetime, timedelta
 
@@ -155,6 +156,15 @@ async def test_a_cut_range_may_lie_in_many_chunks(host, scripted, backend):
         assert await it.read() == body[300_001:900_003]
 
 
+@pytest.mark.parametrize("coding", ["gzip", "zstd", "deflate"])
+async def test_bytes_come_as_they_are_stored(host, scripted, read, coding):
+    """Whatever the encoding, decoding is the reader's own matter."""
+    body = gzip.compress(b"a coat")
+    host.script = scripted(body, headers=[("Content-Encoding", coding)])
+
+    assert await read(host.link()) == body
+
+
 @pytest.mark.parametrize("size", [0, 1, 1_000_000])
 async def test_bodies_of_any_size_come_whole(host, scripted, read, size):
     """Nothing, little and much are read alike."""
@@ -174,6 +184,25 @@ async def test_a_wrong_range_is_refused(host, scripted, read, told):
 
     with pytest.raises(IntegrityError):
         await read(host.link(), byte_range=ByteSpan(2, 5))
+
+
+async def test_another_range_is_not_taken_for_the_one_asked(host, scripted, read):
+    """As many bytes from elsewhere in the object are refused before the first."""
+    host.script = scripted(
+        b"345", status="206 Partial Content", headers=[("Content-Range", "bytes 3-5/9")]
+    )
+
+    with pytest.raises(IntegrityError, match="another range"):
+        await read(host.link(), byte_range=ByteSpan(0, 3))
+
+
+async def test_the_whole_may_come_as_a_range(host, scripted, read):
+    """A 206 with all there is is cut as a 200 would be."""
+    host.script = scripted(
+        DIGITS, status="206 Partial", headers=[("Content-Range", "bytes 0-9/10")]
+    )
+
+    assert await read(host.link(), byte_range=ByteSpan(2, 5)) == b"234"
 
 
 async def test_a_range_of_unknown_size_needs_the_known_one(host, scripted, read):
