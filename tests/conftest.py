@@ -37,7 +37,10 @@ _BLOCKING_EVENTS = {
 
 def _in_running_loop() -> bool:
     asyncio = sys.modules.get("asyncio")
-    return asyncio is not None and asyncio._get_running_loop() is not None
+    if asyncio is None or asyncio._get_running_loop() is None:
+        return False
+    # The first S3 client is made in a loop of its own, in a worker thread.
+    return not threading.current_thread().name.startswith("AnyIO worker")
 
 
 def _is_ours() -> bool:
@@ -59,8 +62,13 @@ class BlockingCall(BaseException):
     """
 
 
-def _watch(event: str, _: object) -> None:
-    if event in _BLOCKING_EVENTS and _in_running_loop() and _is_ours():
+def _watch(event: str, arguments: tuple) -> None:
+    if event not in _BLOCKING_EVENTS or not _in_running_loop():
+        return
+    if event == "socket.connect" and arguments[0].gettimeout() == 0:
+        # A socket that does not block is what event loops use.
+        return
+    if _is_ours():
         raise BlockingCall(event)
 
 

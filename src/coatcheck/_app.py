@@ -109,6 +109,7 @@ class Coatcheck(AsyncResource, Stashes):
                 durable=config.durable,
                 clock=self._clock,
                 memory=self._memory,
+                s3=config.s3,
             )
         )
         with anyio.move_on_after(config.total_timeout.total_seconds()) as deadline:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeAlias
@@ -53,8 +53,12 @@ class Upload:
     """The key that completion writes."""
     upload_id: str
     """Names the upload in its bucket."""
-    started: datetime
+    started: datetime = field(compare=False)
     """When it was initiated, in UTC."""
+    mode: WriteMode = field(default=Write.OVERWRITE, compare=False)
+    """When completion may write the object; a listing may not know it."""
+    write_id: str | None = field(default=None, compare=False)
+    """The write id that the object will have, for who initiated the upload."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

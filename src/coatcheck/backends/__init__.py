@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from coatcheck.abc import Backend
+    from coatcheck.config import S3Config
 
     from ._memory import MemoryStore
 
@@ -25,16 +26,18 @@ def open_backend(
     durable: bool = True,
     clock: Callable[[], datetime] | None = None,
     memory: MemoryStore | None = None,
+    s3: S3Config | None = None,
 ) -> Backend:
     """Return the backend that a URL names, for the caller to enter.
 
     Drivers are imported here and nowhere else, when they are first needed.
 
     Args:
-        url: `mem:`, or `file:` and the path of the root folder.
+        url: `mem:`, `s3:`, or `file:` and the path of the root folder.
         durable: Files only: wait until the disk confirms every write.
         clock: Tells the time that deadlines go by; None is this machine's clock.
         memory: Memory only: the store to share; None is a new one.
+        s3: S3 only: how it is reached.
 
     Raises:
         UnsupportedBackend: No driver answers to the URL.
@@ -54,15 +57,11 @@ def open_backend(
                 return FilesystemBackend(rest, durable=durable)
             return FilesystemBackend(rest, durable=durable, clock=clock)
         case "s3":
-            raise UnsupportedBackend(
-                "payloads that are not inline go to S3 by default, and this version has"
-                " no S3 driver yet; with it you will set AWS_ACCESS_KEY_ID and"
-                " AWS_SECRET_ACCESS_KEY (or a profile or role), and for a store of your"
-                f" own COATCHECK_S3__ENDPOINT_URL. On files it runs now: {_ON_FILES}",
-                backend="s3",
-            )
+            from ._s3 import S3Backend
+
+            return S3Backend(s3, clock=clock)
         case _:
             raise UnsupportedBackend(
-                f"no driver answers to {scheme[:20]!r}; use 'mem:' or 'file:PATH', for"
-                f" instance {_ON_FILES}"
+                f"no driver answers to {scheme[:20]!r}; use 'mem:', 's3:' or"
+                f" 'file:PATH', for instance {_ON_FILES}"
             )

@@ -54,6 +54,9 @@ async def in_thread(
     errand = _Errand(call, discard)
     try:
         await to_thread.run_sync(errand.run)
+    except RuntimeError:
+        # An interpreter that ends starts no threads any more, and has nobody waiting.
+        errand.run()
     except BaseException:
         state = errand.abandon()
         if state is _State.RUNNING:
@@ -113,7 +116,7 @@ class _Errand(Generic[_T]):
         self._discard = discard
         self._lock = threading.Lock()
         self._result: _T | None = None
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self.state = _State.WAITING
         self.done = anyio.Event()
 
@@ -124,7 +127,7 @@ class _Errand(Generic[_T]):
             self.state = _State.RUNNING
         try:
             self._result = self._call()
-        except Exception as error:  # noqa: BLE001  # handed to who waits for it
+        except BaseException as error:  # noqa: BLE001  # handed to who waits for it
             self._error = error
         with self._lock:
             abandoned = self.state is _State.ABANDONED

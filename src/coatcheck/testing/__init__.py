@@ -19,6 +19,21 @@ from ._clock import ManualClock
 from ._expiry import ExpiryContract
 from ._faults import Fault, FaultyBucket
 from ._listing import ListingContract
+from ._proxy import FaultProxy, SeenRequest
+from ._proxy_faults import (
+    Answer,
+    Drip,
+    DropAnswer,
+    ExtraHeader,
+    FlipBit,
+    HttpFault,
+    ResetAfterSending,
+    ResetBeforeSending,
+    SkewDate,
+    Stall,
+    Truncate,
+    WrongLength,
+)
 from ._reads import ReadsContract
 from ._rules import BucketMachine, run_machine
 from ._stage import Contract, Stage, Subject, scenario
@@ -27,20 +42,34 @@ from ._uploads import MultipartContract
 from ._writes import WritesContract
 
 __all__ = (
+    "Answer",
     "BackendContract",
     "BucketMachine",
     "Contract",
+    "Drip",
+    "DropAnswer",
     "ExpiryContract",
+    "ExtraHeader",
     "Fault",
+    "FaultProxy",
     "FaultyBucket",
+    "FlipBit",
+    "HttpFault",
     "ListingContract",
     "ManualClock",
     "MultipartContract",
     "ReadsContract",
+    "ResetAfterSending",
+    "ResetBeforeSending",
+    "SeenRequest",
+    "SkewDate",
     "Stage",
+    "Stall",
     "Subject",
+    "Truncate",
     "UpdatesContract",
     "WritesContract",
+    "WrongLength",
     "cancel_at_every_point",
     "run_machine",
     "scenario",

@@ -63,6 +63,14 @@ class Subject(ABC):
             body: What stands there from now on, under the old metadata.
         """
 
+    def storable(self, key: str) -> bool:  # noqa: ARG002  # overrides look at it
+        """Tell whether the storage can hold this canonical key; all can, by default.
+
+        Override it when yours cannot hold some, and say which and why in its
+        documentation.
+        """
+        return True
+
     def litter(self) -> None:  # noqa: B027  # most storages leave nothing
         """Leave what a process that was killed while it wrote would leave.
 
@@ -118,6 +126,7 @@ class Stage:
         *,
         start_after: str | None = None,
         delimiter: str | None = None,
+        ordered: bool = True,
     ) -> list[str]:
         """Return what a scan lists, common prefixes among the keys."""
         found: list[str] = []
@@ -126,7 +135,7 @@ class Stage:
             async for page in pages:
                 assert page.entries or page.prefixes, "an empty page"
                 keys = [each.key for each in page.entries]
-                for listed in (keys, list(page.prefixes)):
+                for listed in (keys, list(page.prefixes)) if ordered else ():
                     assert listed == sorted(listed, key=str.encode), "not in order"
                 found += sorted([*keys, *page.prefixes], key=str.encode)
         return found

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from coatcheck.payloads._parallel import in_parallel
+
 from ._expiring import ExpiringBucket, expiring, expiring_info
 from ._forwarding import AnyBucket, ForwardingBucket, closed_after
 from ._guarded import Guard, GuardedBucket
-from ._parallel import in_parallel
 from ._reading import ForwardingRead, ForwardingReader
 from ._reaping import Reaped, reap
 from ._scoped import scoped

@@ -22,10 +22,10 @@ from coatcheck.errors import (
     PreconditionFailed,
     UnsupportedOperation,
 )
+from coatcheck.payloads._parallel import in_parallel
 
 from ._deadlines import ATTEMPTS, DeadlinesBucket
 from ._forwarding import closed_after
-from ._parallel import in_parallel
 from ._reading import ForwardingRead
 
 if TYPE_CHECKING:

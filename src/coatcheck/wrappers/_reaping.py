@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from coatcheck.abc import Capability, require
 from coatcheck.errors import CoatcheckError, PreconditionFailed
+from coatcheck.payloads._parallel import in_parallel
 
 from ._forwarding import closed_after
-from ._parallel import in_parallel
 
 if TYPE_CHECKING:
     from coatcheck.abc import ObjectInfo

@@ -1,0 +1,113 @@
+"""The SDK's client: made once, off the event loop's time, with one configuration."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Final
+
+import aioboto3
+from aiobotocore.config import AioConfig
+
+from coatcheck.payloads._threads import in_thread
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from coatcheck.config import S3Config
+
+_DEFAULT_REGION: Final = "us-east-1"
+_CONNECT_SECONDS: Final = 10
+_READ_SECONDS: Final = 60
+_ATTEMPTS: Final = 3
+
+
+class Clients:
+    """The client that talks, and the one that signs links for a public endpoint.
+
+    Args:
+        config: How the store is reached.
+        session: Where credentials come from; None is the SDK's own chain.
+        client: An open client of somebody else's, which is used and not closed.
+    """
+
+    def __init__(
+        self, config: S3Config, *, session: Any = None, client: Any = None
+    ) -> None:
+        self._config = config
+        self._session = session
+        self._stack = AsyncExitStack()
+        self.talking: Any = client
+        self.signing: Any = client
+
+    async def open(self) -> None:
+        """Open what is not given."""
+        public = self._config.public_endpoint_url
+        if self.talking is None or public is not None:
+            if self._session is None:
+                self._session = await in_thread(aioboto3.Session)
+            await in_thread(self._warm_up)
+        try:
+            if self.talking is None:
+                self.talking = await self._enter(self._config.endpoint_url)
+                self.signing = self.talking
+            if public is not None:
+                self.signing = await self._enter(public)
+        except BaseException:
+            await self._stack.aclose()
+            raise
+
+    async def close(self) -> None:
+        """Close what was opened here."""
+        await self._stack.aclose()
+
+    def _warm_up(self) -> None:
+        """Make a client in this thread's own loop.
+
+        The first one reads and compiles the service's model, which takes a fifth of
+        a second; after it the session has all of that.
+        """
+
+        async def make() -> None:
+            async with self._make(self._config.endpoint_url):
+                pass
+
+        asyncio.run(make())
+
+    async def _enter(self, endpoint_url: str | None) -> Any:
+        return await self._stack.enter_async_context(self._make(endpoint_url))
+
+    def _make(self, endpoint_url: str | None) -> Any:
+        config = self._config
+        region = config.region
+        if region is None and endpoint_url is not None:
+            # A store of one's own has no regions, but signatures need one.
+            region = self._session.region_name or _DEFAULT_REGION
+        return self._session.client(
+            "s3",
+            region_name=region,
+            endpoint_url=endpoint_url,
+            verify=config.ca_bundle,
+            config=AioConfig(
+                signature_version="s3v4",
+                s3={"addressing_style": config.addressing_style},
+                retries={"mode": "standard", "max_attempts": _ATTEMPTS},
+                max_pool_connections=config.max_pool_connections,
+                connect_timeout=_CONNECT_SECONDS,
+                read_timeout=_READ_SECONDS,
+                # We send digests of our own; the SDK's come as trailers over TLS,
+                # which some stores refuse and some keep as part of the object.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
+
+    async def credentials_end(self) -> datetime | None:
+        """Return when the credentials expire, None when they do not or nobody tells."""
+        signer = getattr(self.signing, "_request_signer", None)
+        credentials = getattr(signer, "_credentials", None)
+        if credentials is not None and hasattr(credentials, "get_frozen_credentials"):
+            # Refreshes those that are about to expire.
+            await credentials.get_frozen_credentials()
+        end: datetime | None = getattr(credentials, "_expiry_time", None)
+        return end

@@ -1,0 +1,156 @@
+"""Writes whose answer may be lost or contended, and what became of them.
+
+S3 answers a conditional write with 412 when the condition does not hold, with 409 when
+another write to the key was faster, and not at all when the connection breaks. None of
+these says whether our own write was done: a repeated one meets itself. So every object
+carries the id of the write that made it, and what stands is asked for.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+
+from coatcheck._core.writes import Update, Write
+from coatcheck.errors import (
+    AlreadyExists,
+    BackendError,
+    BackendUnavailable,
+    NotFound,
+    Outcome,
+    OutcomeUnknown,
+    PreconditionFailed,
+)
+
+from ._errors import code_of
+from ._requests import RequestingBucket, receipt_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from coatcheck.abc import ObjectInfo, Receipt, WriteMode
+
+_ATTEMPTS: Final = 6
+_PAUSE: Final = 0.05
+_CONTENDED: Final = frozenset({"ConditionalRequestConflict", "OperationAborted"})
+
+
+class ConditionalBucket(RequestingBucket):
+    """A bucket that knows what became of its writes."""
+
+    async def settled(
+        self,
+        key: str,
+        is_ours: Callable[[ObjectInfo], bool],
+        mode: WriteMode,
+        send: Callable[[], Awaitable[Receipt]],
+    ) -> Receipt:
+        """Send a write until it is known what became of it.
+
+        Args:
+            key: The key.
+            is_ours: Tells whether an object was made by this write.
+            mode: When the write may happen.
+            send: Sends it once, retries of the SDK included.
+
+        Raises:
+            AlreadyExists: CREATE, and another object stands there.
+            PreconditionFailed: Update, and another object or none stands there.
+            OutcomeUnknown: It cannot be told whether it was done.
+            BackendError: It was not done.
+        """
+        for attempt in range(_ATTEMPTS):
+            try:
+                return await send()
+            except (PreconditionFailed, NotFound) as error:
+                settled = await self._after_refusal(key, is_ours, mode, error)
+            except BackendError as error:
+                if code_of(error) not in _CONTENDED:
+                    return await self._probed(key, is_ours, error)
+                settled = await self._own(key, is_ours)
+            if settled is not None:
+                return settled
+            await anyio.sleep(_PAUSE * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311
+        raise BackendUnavailable(
+            f"object {key!a} in bucket {self._name!a} is written by others all the"
+            " time; try again",
+            bucket=self._name,
+            key=key,
+            backend="s3",
+        )
+
+    async def _own(
+        self, key: str, is_ours: Callable[[ObjectInfo], bool]
+    ) -> Receipt | None:
+        """Return the receipt of what stands, if this write made it."""
+        standing = await self.standing(key)
+        if standing is None or not is_ours(standing):
+            return None
+        return receipt_of(standing)
+
+    async def _after_refusal(
+        self,
+        key: str,
+        is_ours: Callable[[ObjectInfo], bool],
+        mode: WriteMode,
+        error: PreconditionFailed | NotFound,
+    ) -> Receipt | None:
+        """Return the receipt of an earlier success; None when the key is free now."""
+        if isinstance(error, NotFound) and not isinstance(mode, Update):
+            raise error
+        standing = await self.standing(key)
+        if standing is not None and is_ours(standing):
+            return receipt_of(standing)
+        if standing is None and mode is Write.CREATE:
+            # It was deleted since; the write may succeed now.
+            return None
+        raise self._refused(key, mode) from error
+
+    async def _probed(
+        self, key: str, is_ours: Callable[[ObjectInfo], bool], error: BackendError
+    ) -> Receipt:
+        """Ask what became of a write that failed; raise unless it was done."""
+        if error.outcome is not Outcome.UNKNOWN:
+            raise error
+        try:
+            standing = await self.standing(key)
+        except BackendError:
+            standing = None
+        if standing is not None and is_ours(standing):
+            return receipt_of(standing)
+        unknown = OutcomeUnknown(
+            f"{error.message}; it is not known whether object {key!a} was written: ask"
+            " resolve() later, or repeat the call, which is safe",
+            bucket=self._name,
+            key=key,
+            backend="s3",
+        )
+        unknown.probe = lambda: self._outcome(key, is_ours)
+        raise unknown from error
+
+    async def _outcome(
+        self, key: str, is_ours: Callable[[ObjectInfo], bool]
+    ) -> Outcome:
+        standing = await self.standing(key)
+        if standing is None:
+            return Outcome.NOT_APPLIED
+        return Outcome.APPLIED if is_ours(standing) else Outcome.UNKNOWN
+
+    def _refused(self, key: str, mode: WriteMode) -> AlreadyExists | PreconditionFailed:
+        where: dict[str, Any] = {"bucket": self._name, "key": key, "backend": "s3"}
+        if isinstance(mode, Update):
+            return PreconditionFailed(
+                f"object {key!a} in bucket {self._name!a} has not ETag {mode.etag!a}"
+                " (any more)",
+                **where,
+            )
+        return AlreadyExists(f"object {key!a} exists in bucket {self._name!a}", **where)
+
+
+def condition_of(mode: WriteMode) -> dict[str, str]:
+    """Return a mode as the SDK's parameter."""
+    if isinstance(mode, Update):
+        return {"IfMatch": f'"{mode.etag}"'}
+    return {"IfNoneMatch": "*"} if mode is Write.CREATE else {}

@@ -1,0 +1,235 @@
+"""The one door through which the SDK's errors become ours."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+from botocore import exceptions as sdk
+
+from coatcheck._core.names import shown
+from coatcheck.errors import (
+    AccessDenied,
+    BackendError,
+    BackendUnavailable,
+    BucketNotFound,
+    ClockSkew,
+    CoatcheckError,
+    IntegrityError,
+    InvalidInput,
+    InvalidName,
+    InvalidRange,
+    ObjectNotFound,
+    Outcome,
+    PreconditionFailed,
+    RateLimited,
+    Timeout,
+    Unauthenticated,
+    UnsupportedOperation,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+_ON_FILES: Final = 'Config(backends=("inline", "file"), filesystem_root="./coats")'
+_CREDENTIALS: Final = (
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role; without S3"
+    f" it runs on files: {_ON_FILES}"
+)
+_REGION: Final = "the bucket is in another region; set S3Config.region to it"
+
+# Codes and statuses, in the order in which they are asked.
+_BY_CODE: Final[dict[str, tuple[type[CoatcheckError], str]]] = {
+    "NoSuchKey": (ObjectNotFound, "no such object"),
+    "NoSuchUpload": (ObjectNotFound, "no such upload; completed, aborted or swept"),
+    "NoSuchVersion": (ObjectNotFound, "no such version"),
+    "NoSuchBucket": (
+        BucketNotFound,
+        "no such bucket; make it, or set S3Config.create_buckets for development",
+    ),
+    "PreconditionFailed": (PreconditionFailed, "another object or none stands there"),
+    "InvalidRange": (InvalidRange, "no byte of the object lies in the range"),
+    "InvalidAccessKeyId": (Unauthenticated, f"unknown access key; {_CREDENTIALS}"),
+    "SignatureDoesNotMatch": (
+        Unauthenticated,
+        f"the secret key does not fit the access key; {_CREDENTIALS}",
+    ),
+    "ExpiredToken": (Unauthenticated, "the credentials have expired; renew them"),
+    "InvalidToken": (Unauthenticated, "the session token is not accepted"),
+    "TokenRefreshRequired": (Unauthenticated, "the session token must be renewed"),
+    "RequestTimeTooSkewed": (
+        ClockSkew,
+        "this machine's clock is too far from the store's; set it right",
+    ),
+    "BadDigest": (IntegrityError, "the bytes were changed on their way"),
+    "InvalidDigest": (IntegrityError, "the bytes were changed on their way"),
+    "XAmzContentSHA256Mismatch": (
+        IntegrityError,
+        "the bytes were changed on their way",
+    ),
+    "EntityTooSmall": (InvalidInput, "a part that is not the last is too small"),
+    "EntityTooLarge": (InvalidInput, "the object is too large for one request"),
+    "InvalidPart": (InvalidInput, "a part is missing or has another ETag"),
+    "InvalidPartOrder": (InvalidInput, "parts are given in ascending order"),
+    "KeyTooLongError": (InvalidName, "the key is too long for the store"),
+    "MetadataTooLarge": (InvalidInput, "the metadata has more than 2 KiB"),
+    "PermanentRedirect": (BackendError, _REGION),
+    "AuthorizationHeaderMalformed": (BackendError, _REGION),
+    "InvalidBucketName": (InvalidName, "the store takes no such bucket name"),
+    "MissingContentLength": (
+        UnsupportedOperation,
+        "the store takes no streams of unknown length",
+    ),
+    "NotImplemented": (UnsupportedOperation, "the store cannot do it"),
+    "MethodNotAllowed": (UnsupportedOperation, "the store does not admit it"),
+    "SlowDown": (RateLimited, "the store asks to slow down"),
+    "TooManyRequests": (RateLimited, "the store asks to slow down"),
+    "RequestTimeout": (BackendUnavailable, "the store gave up waiting"),
+}
+_BY_STATUS: Final[dict[int, tuple[type[CoatcheckError], str]]] = {
+    301: (BackendError, _REGION),
+    304: (PreconditionFailed, "the object still has that ETag"),
+    400: (InvalidInput, "the store does not take the request"),
+    401: (Unauthenticated, _CREDENTIALS),
+    403: (AccessDenied, "the credentials do not permit it"),
+    404: (ObjectNotFound, "no such object"),
+    405: (UnsupportedOperation, "the store does not admit it"),
+    409: (BackendUnavailable, "somebody else is changing it; try again"),
+    411: (UnsupportedOperation, "the store takes no streams of unknown length"),
+    412: (PreconditionFailed, "another object or none stands there"),
+    416: (InvalidRange, "no byte of the object lies in the range"),
+    429: (RateLimited, "the store asks to slow down"),
+    501: (UnsupportedOperation, "the store cannot do it"),
+    503: (RateLimited, "the store asks to slow down"),
+}
+_REDIRECTS: Final = 300
+_SERVER_ERRORS: Final = 500
+_MAX_DIGITS: Final = 5
+_NOT_SENT: Final = (
+    sdk.EndpointConnectionError,
+    sdk.ConnectTimeoutError,
+    sdk.ProxyConnectionError,
+)
+_NO_CREDENTIALS: Final = (
+    sdk.NoCredentialsError,
+    sdk.PartialCredentialsError,
+    sdk.CredentialRetrievalError,
+    sdk.TokenRetrievalError,
+    sdk.ProfileNotFound,
+)
+_LOST: Final = (
+    sdk.BotoCoreError,
+    sdk.HTTPClientError,
+    aiohttp.ClientError,
+    asyncio.TimeoutError,
+    OSError,
+)
+
+
+@contextmanager
+def s3_errors(
+    doing: str, bucket: str, key: str, *, writes: bool = False
+) -> Generator[None]:
+    """Turn the SDK's errors into the CoatcheckError that tells what to do.
+
+    Args:
+        doing: What was tried, for instance `write`.
+        bucket: The bucket.
+        key: The key, or the prefix of a listing.
+        writes: Whether the call may have changed the store although it failed.
+    """
+    what = f"cannot {doing} {shown(key)} in bucket {shown(bucket)}"
+    try:
+        yield
+    except CoatcheckError:
+        raise
+    except sdk.ClientError as error:
+        raise _of_answer(error, what, bucket, key, writes=writes) from error
+    except sdk.ParamValidationError:
+        # Its text shows the parameters, and so perhaps a payload.
+        raise InvalidInput(
+            f"{what}: S3 has no such names or values", bucket=bucket, key=key
+        ) from None
+    except _NO_CREDENTIALS as error:
+        raise Unauthenticated(
+            f"{what}: no credentials; {_CREDENTIALS}", bucket=bucket, key=key
+        ) from error
+    except _LOST as error:
+        raise _of_silence(error, what, bucket, key, writes=writes) from error
+
+
+def _of_answer(
+    error: sdk.ClientError, what: str, bucket: str, key: str, *, writes: bool
+) -> CoatcheckError:
+    """Return the error behind a status and a code that the store answered."""
+    response: dict[str, Any] = dict(error.response)
+    code = str(response.get("Error", {}).get("Code", ""))
+    metadata = response.get("ResponseMetadata", {})
+    status = int(metadata.get("HTTPStatusCode", 0))
+    if not status and code.isdecimal():
+        status = int(code)
+    kind, why = _BY_CODE.get(code) or _BY_STATUS.get(
+        status, (BackendUnavailable, "the store failed")
+    )
+    outcome = Outcome.UNKNOWN if writes and _may_have_happened(status) else None
+    found = kind(
+        f"{what}: {why} ({code or 'no code'}, status {status})",
+        bucket=bucket,
+        key=key,
+        backend="s3",
+        outcome=outcome,
+    )
+    if isinstance(found, RateLimited):
+        found.retry_after = _retry_after(metadata.get("HTTPHeaders", {}))
+    return found
+
+
+def _may_have_happened(status: int) -> bool:
+    """Tell whether an answer leaves it open that the write was done.
+
+    A server error may come after the commit, and so may an answer that is none:
+    status 200 with an error in its body.
+    """
+    return status >= _SERVER_ERRORS or status < _REDIRECTS
+
+
+def _retry_after(headers: dict[str, str]) -> timedelta | None:
+    text = headers.get("retry-after", "")
+    if not text.isdecimal() or len(text) > _MAX_DIGITS:
+        return None
+    return timedelta(seconds=int(text))
+
+
+def _of_silence(
+    error: Exception, what: str, bucket: str, key: str, *, writes: bool
+) -> CoatcheckError:
+    """Return the error behind an answer that did not come, or was none."""
+    sent = not isinstance(error, _NOT_SENT)
+    outcome = Outcome.UNKNOWN if writes and sent else Outcome.NOT_APPLIED
+    reason = type(error).__name__
+    kind: type[BackendError] = BackendUnavailable
+    why = "the store does not answer"
+    if isinstance(error, sdk.ReadTimeoutError | TimeoutError):
+        kind, why = Timeout, "the store takes too long"
+    elif isinstance(error, sdk.SSLError):
+        why = "its certificate is not trusted; see S3Config.ca_bundle"
+    elif isinstance(error, sdk.EndpointConnectionError):
+        why = "the store cannot be reached; see S3Config.endpoint_url"
+    return kind(
+        f"{what}: {why} ({reason})",
+        bucket=bucket,
+        key=key,
+        backend="s3",
+        outcome=outcome,
+    )
+
+
+def code_of(error: BaseException | None) -> str:
+    """Return the store's own code behind an error of ours, `""` when there is none."""
+    cause = None if error is None else error.__cause__
+    if not isinstance(cause, sdk.ClientError):
+        return ""
+    return str(cause.response.get("Error", {}).get("Code", ""))

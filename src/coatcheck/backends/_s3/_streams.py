@@ -1,0 +1,143 @@
+"""Bodies that flow: cut into pieces, sent as one object or as parts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import aclosing
+from dataclasses import replace
+from hashlib import md5, sha256
+from typing import TYPE_CHECKING, Final
+
+import anyio
+
+from coatcheck.errors import CoatcheckError, OutcomeUnknown
+from coatcheck.payloads._integrity import feed
+from coatcheck.payloads._parallel import in_parallel
+
+from ._multipart import MultipartBucket
+from ._requests import MIB
+from ._shield import to_completion
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from typing import Self
+
+    from coatcheck._core.digests import Hasher
+    from coatcheck.abc import Part, PutInfo, Receipt, Upload, WriteMode
+    from coatcheck.payloads._body import Source
+
+PIECE: Final = 8 * MIB
+"""Bytes of a part; later ones are twice as long, so that 10 000 of them reach."""
+_LONGER_AFTER: Final = 5000
+_AT_ONCE: Final = 4
+_ABORT_SECONDS: Final = 20
+
+
+class Pieces:
+    """A source cut into pieces, hashed on the way.
+
+    Args:
+        source: The source.
+        running: What hashes it, None when nobody asks.
+    """
+
+    def __init__(self, source: Source, running: Hasher | None) -> None:
+        self._source = source
+        self._running = running
+        self._left = b""
+        self._given = 0
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        wanted = PIECE if self._given < _LONGER_AFTER else 2 * PIECE
+        gathered = bytearray(self._left)
+        while len(gathered) < wanted:
+            chunk = await anext(self._source, None)
+            if chunk is None:
+                break
+            if self._running is not None:
+                await feed(self._running, chunk)
+            gathered += chunk
+        if not gathered:
+            raise StopAsyncIteration
+        piece, self._left = bytes(gathered[:wanted]), bytes(gathered[wanted:])
+        self._given += 1
+        return piece
+
+
+class StreamingBucket(MultipartBucket, ABC):
+    """A bucket that takes bodies of unknown length in constant memory."""
+
+    @abstractmethod
+    async def put_whole(
+        self, key: str, whole: bytes, info: PutInfo, mode: WriteMode
+    ) -> Receipt:
+        """Write a body that is in memory."""
+
+    async def put_stream(
+        self, key: str, source: Source, info: PutInfo, mode: WriteMode
+    ) -> Receipt:
+        """Write a body that flows: at once when it is short, else in parts."""
+        running = None if info.sha256 or info.pinned else sha256()
+        pieces = Pieces(source, running)
+        first = await anext(pieces, b"")
+        second = await anext(pieces, b"") if len(first) == PIECE else b""
+        if not second:
+            if running is not None:
+                info = replace(info, sha256=running.hexdigest())
+            return await self.put_whole(key, first, info, mode)
+        receipt = await self._put_parts(
+            key, _numbered(first, second, pieces), info, mode
+        )
+        if running is None:
+            return receipt
+        return replace(receipt, sha256=running.hexdigest())
+
+    async def _put_parts(
+        self,
+        key: str,
+        numbered: AsyncGenerator[tuple[int, bytes]],
+        info: PutInfo,
+        mode: WriteMode,
+    ) -> Receipt:
+        upload = await to_completion(
+            self.initiate(key, info=info, mode=mode), undo=self._abort_quietly
+        )
+
+        async def send(item: tuple[int, bytes]) -> Part:
+            number, piece = item
+            running = md5(usedforsecurity=False)
+            await feed(running, piece)
+            return await self.send_part(upload, number, piece, running.digest())
+
+        try:
+            async with aclosing(numbered):
+                parts = await in_parallel(numbered, send, at_once=_AT_ONCE)
+            return await self.complete(upload, parts)
+        except OutcomeUnknown:
+            # The completion may still be under way; a sweep takes what is left.
+            raise
+        except BaseException:
+            await to_completion(self._abort_quietly(upload))
+            raise
+
+    async def _abort_quietly(self, upload: Upload) -> None:
+        """Abort as well as the store lets us; a sweep takes what is left."""
+        with anyio.move_on_after(_ABORT_SECONDS):
+            try:
+                await self.abort(upload)
+            except CoatcheckError:
+                return
+
+
+async def _numbered(
+    first: bytes, second: bytes, pieces: Pieces
+) -> AsyncGenerator[tuple[int, bytes]]:
+    yield 1, first
+    yield 2, second
+    number = 2
+    async for piece in pieces:
+        number += 1
+        yield number, piece
