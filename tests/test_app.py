@@ -21,7 +21,7 @@ from coatcheck.errors import (
     Closed,
     CoatcheckError,
     InvalidConfig,
-    UnsupportedBackend,
+    Unauthenticated,
     UnsupportedOperation,
 )
 
@@ -172,7 +172,7 @@ async def test_without_configuration_the_error_says_what_to_set(how):
             async with Coatcheck() as cc:
                 await cc.create("n", TEXT)
 
-    with pytest.raises(UnsupportedBackend) as caught:
+    with pytest.raises(Unauthenticated) as caught:
         await asyncio.wait_for(create(), 30)
     assert "AWS_ACCESS_KEY_ID" in str(caught.value)
     line = 'coatcheck.Config(backends=("inline", "file"), filesystem_root="./coats")'

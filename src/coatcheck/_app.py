@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from coatcheck.abc import Backend, Observer
+    from coatcheck.abc import Backend, Bucket, Observer
     from coatcheck.backends._memory import MemoryStore
     from coatcheck.config import Place
     from coatcheck.wrappers import ExpiringBucket
@@ -90,6 +90,10 @@ class Coatcheck(AsyncResource, Stashes):
             self._guards[place.scheme].around(bucket), observer=self._observer
         )
 
+    async def _links(self) -> Bucket:
+        backend = await self._backend(LINK)
+        return self._guards[LINK].around(backend.bucket("links"))
+
     async def _backend(self, scheme: str) -> Backend:
         backend = self._backends.get(scheme)
         if backend is not None:
@@ -109,7 +113,7 @@ class Coatcheck(AsyncResource, Stashes):
                 durable=config.durable,
                 clock=self._clock,
                 memory=self._memory,
-                s3=config.s3,
+                config=config,
             )
         )
         with anyio.move_on_after(config.total_timeout.total_seconds()) as deadline:

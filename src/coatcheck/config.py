@@ -38,6 +38,11 @@ from coatcheck._core.frozen import FrozenTexts
 from coatcheck._core.names import check_namespace, check_prefix
 from coatcheck.errors import InvalidConfig, InvalidInput, InvalidName
 
+ON_FILES: Final = (
+    'coatcheck.Config(backends=("inline", "file"), filesystem_root="./coats")'
+)
+"""The line that runs without any store; errors about missing ones show it."""
+
 __all__ = ("Config", "Place", "S3Config")
 
 _BACKENDS: Final = frozenset({INLINE, LINK, *STORED_SCHEMES})

@@ -17,7 +17,7 @@ from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import unquote_plus, urlencode
+from urllib.parse import unquote, unquote_plus, urlencode
 
 from coatcheck.errors import InvalidAddress, InvalidName, UnsupportedBackend
 
@@ -31,6 +31,11 @@ MAX_ADDRESS: Final = 32 * 1024
 _MAX_SIZE_DIGITS: Final = 15
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)/([^?#]*)(?:\?([^#]*))?")
+_LINK = re.compile(r"https?://([^/?@]+)/([^?]*)(?:\?.*)?", re.IGNORECASE)
+# Amazon's own form with the bucket before the host; the bucket may have dots.
+_BUCKET_HOST = re.compile(
+    r"(.+)\.s3(?:[.-](?:dualstack\.)?[a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?(?::\d+)?"
+)
 _KEY = re.compile(r"(.+)\.([0-9a-f]{32}|[0-9a-f]{64})", re.DOTALL)
 
 
@@ -112,6 +117,8 @@ class Address:
             raise InvalidAddress(
                 f"address {_bare(text)} is longer than {MAX_ADDRESS} characters"
             )
+        if text[:8].lower().startswith(("https://", "http://")):
+            return _parse_link(text)
         found = _ADDRESS.fullmatch(text)
         if found is None:
             raise InvalidAddress(
@@ -157,19 +164,62 @@ def _parse_stored(scheme: str, namespace: str, path: str, query: str | None) -> 
     _check_parts(namespace, name, shown_text)
     if query is None:
         return Address(scheme=scheme, namespace=namespace, name=name, digest=digest)
-    fields = _query_fields(query, ("sha256", "size"), shown_text)
-    sha256, size = fields["sha256"], fields["size"]
-    if not is_digest(sha256) or len(sha256) != DigestAlgorithm.SHA256.hex_length:
-        raise InvalidAddress(f"address {shown_text} has a sha256 that is none")
-    if not _is_size(size):
-        raise InvalidAddress(f"address {shown_text} has a size that is none")
+    fields = _pin_fields(query, shown_text)
     return Address(
         scheme=scheme,
         namespace=namespace,
         name=name,
         digest=digest,
-        sha256=sha256,
-        size=int(size),
+        sha256=fields["sha256"],
+        size=int(fields["size"]),
+    )
+
+
+def _pin_fields(query: str, shown_text: str) -> dict[str, str]:
+    """Return the SHA-256 and the length that pin a streamed stash."""
+    fields = _query_fields(query, ("sha256", "size"), shown_text)
+    sha256 = fields["sha256"]
+    if not is_digest(sha256) or len(sha256) != DigestAlgorithm.SHA256.hex_length:
+        raise InvalidAddress(f"address {shown_text} has a sha256 that is none")
+    if not _is_size(fields["size"]):
+        raise InvalidAddress(f"address {shown_text} has a size that is none")
+    return fields
+
+
+def _parse_link(url: str) -> Address:
+    """Read a share link: namespace and name as far as a URL tells them."""
+    shown_text = _bare(url)
+    link, _, fragment = url.partition("#")
+    found = _LINK.fullmatch(link)
+    if found is None:
+        raise InvalidAddress(
+            f"address {shown_text} is no link of the form https://host/path?query"
+        )
+    host, path = found[1].lower(), unquote(found[2])
+    bucket_host = _BUCKET_HOST.fullmatch(host)
+    if bucket_host is not None:
+        namespace, key = bucket_host[1], path
+    else:
+        namespace, _, key = path.partition("/")
+        if not key:
+            namespace, key = host.split(".")[0], path
+    stored = _KEY.fullmatch(key)
+    if stored is None:
+        raise InvalidAddress(
+            f"address {shown_text} does not lead to a name, a dot and a digest"
+        )
+    _check_parts(namespace, stored[1], shown_text)
+    pinned: dict[str, str] = {}
+    if fragment:
+        pinned = _pin_fields(fragment, shown_text)
+    return Address(
+        scheme=LINK,
+        namespace=namespace,
+        name=stored[1],
+        digest=stored[2],
+        url=url,
+        sha256=pinned.get("sha256"),
+        size=int(pinned["size"]) if pinned else None,
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+from coatcheck.config import ON_FILES, Config
 from coatcheck.errors import UnsupportedBackend
 
 if TYPE_CHECKING:
@@ -11,13 +13,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from coatcheck.abc import Backend
-    from coatcheck.config import S3Config
 
     from ._memory import MemoryStore
 
 __all__ = ("open_backend",)
-
-_ON_FILES = 'coatcheck.Config(backends=("inline", "file"), filesystem_root="./coats")'
 
 
 def open_backend(
@@ -26,18 +25,20 @@ def open_backend(
     durable: bool = True,
     clock: Callable[[], datetime] | None = None,
     memory: MemoryStore | None = None,
-    s3: S3Config | None = None,
+    config: Config | None = None,
 ) -> Backend:
     """Return the backend that a URL names, for the caller to enter.
 
     Drivers are imported here and nowhere else, when they are first needed.
 
     Args:
-        url: `mem:`, `s3:`, or `file:` and the path of the root folder.
+        url: `mem:`, `s3:`, `https:` for share links, or `file:` and the path of the
+            root folder.
         durable: Files only: wait until the disk confirms every write.
         clock: Tells the time that deadlines go by; None is this machine's clock.
         memory: Memory only: the store to share; None is a new one.
-        s3: S3 only: how it is reached.
+        config: S3 and share links only: how S3 is reached, and whom to trust; None
+            is the default.
 
     Raises:
         UnsupportedBackend: No driver answers to the URL.
@@ -59,9 +60,17 @@ def open_backend(
         case "s3":
             from ._s3 import S3Backend
 
-            return S3Backend(s3, clock=clock)
+            return S3Backend(None if config is None else config.s3, clock=clock)
+        case "https":
+            from ._https import LinkBackend
+            from ._https._trust import origins_of
+
+            config = config or Config()
+            return LinkBackend(
+                origins_of(config, os.environ), ca_bundle=config.s3.ca_bundle
+            )
         case _:
             raise UnsupportedBackend(
                 f"no driver answers to {scheme[:20]!r}; use 'mem:', 's3:' or"
-                f" 'file:PATH', for instance {_ON_FILES}"
+                f" 'file:PATH', for instance {ON_FILES}"
             )

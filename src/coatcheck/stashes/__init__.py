@@ -8,9 +8,10 @@ from ._batches import StashBatches
 from ._models import ReapReport, StashEntry
 from ._stash import Stash, StashValue
 from ._streams import StashStreams
+from ._upkeep import StashUpkeep
 
 __all__ = ("ReapReport", "Stash", "StashEntry", "StashValue", "Stashes")
 
 
-class Stashes(StashBatches, StashStreams, ABC):
+class Stashes(StashBatches, StashStreams, StashUpkeep, ABC):
     """All verbs of stashes."""

@@ -91,12 +91,18 @@ def parsed(address: str | Address) -> Address:
     return address if isinstance(address, Address) else Address.parse(address)
 
 
-def refuse_inline(address: Address, doing: str) -> None:
-    """Refuse what cannot be done to a stash that is its own address.
+def refuse_unstored(address: Address, doing: str) -> None:
+    """Refuse what can be done only to a stash whose store is at hand.
 
     Raises:
-        UnsupportedOperation: The address is inline.
+        UnsupportedOperation: The address is inline, or a share link.
     """
+    if address.scheme == LINK:
+        raise UnsupportedOperation(
+            f"cannot {doing} {address.redacted!r}: a share link only reads",
+            address=address.redacted,
+            backend=LINK,
+        )
     if address.scheme == INLINE:
         raise UnsupportedOperation(
             f"cannot {doing} {address.redacted!r}: an inline stash is nothing but its"
@@ -112,9 +118,11 @@ def naming(address: Address) -> Generator[None]:
     try:
         yield
     except (ObjectNotFound, BucketNotFound) as error:
+        why = "it was never created, was deleted, or has expired"
+        if address.scheme == LINK:
+            why = error.message
         raise StashNotFound(
-            f"no stash at {address.redacted!r}: it was never created, was deleted, or"
-            " has expired",
+            f"no stash at {address.redacted!r}: {why}",
             address=address.redacted,
             backend=address.scheme,
         ) from error

@@ -5,16 +5,17 @@ from __future__ import annotations
 import weakref
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 
 from anyio import to_thread
 
-from coatcheck._core.address import INLINE, LINK, Address, check_stash_name
+from coatcheck._core.address import INLINE, Address, check_stash_name
 from coatcheck._core.digests import DigestAlgorithm, algorithm_of, digest_of
 from coatcheck._core.objects import ObjectInfo, PutInfo
-from coatcheck.abc import Capability, SignGet, require
-from coatcheck.errors import IntegrityError, InvalidInput, ObjectNotFound, PayloadError
+from coatcheck.errors import (
+    IntegrityError,
+    PayloadError,
+)
 from coatcheck.payloads._compression import compress, decompress
 from coatcheck.payloads._integrity import OFF_LOOP
 from coatcheck.payloads._msgpack import decode, encode
@@ -27,17 +28,20 @@ from ._places import (
     parsed,
     place_of_address,
     place_of_new,
-    refuse_inline,
 )
 from ._stash import Stash
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
 
     from coatcheck._core.expiry import Expiry
-    from coatcheck.abc import Reader
+    from coatcheck._core.ranges import ByteRange
+    from coatcheck.abc import Bucket, Reader
     from coatcheck.config import Config, Place
     from coatcheck.wrappers import ExpiringBucket
+
+    from ._stash import StashOwner
 
 _T = TypeVar("_T")
 
@@ -62,6 +66,10 @@ class StashStore(ABC):
         Raises:
             UnsupportedBackend: The place's backend cannot be opened here.
         """
+
+    @abstractmethod
+    async def _links(self) -> Bucket:
+        """Return the bucket in which share links are keys, open."""
 
     @abstractmethod
     def _check_usable(self) -> None:
@@ -144,7 +152,7 @@ class StashStore(ABC):
         receipt, standing = await bucket.put_later(address.key, stored, info=info)
         if receipt is None:
             # Somebody stored under this address before; it must be this payload.
-            await self._read_payload(bucket, address)
+            await self._read_payload(bucket.get(address.key), address)
         return standing
 
     def _stash(
@@ -165,7 +173,7 @@ class StashStore(ABC):
             content_type=MSGPACK_TYPE if info is None else info.content_type,
             created=None if info is None else info.created,
             deadline=None if info is None else info.deadline,
-            _owner=weakref.ref(self),
+            _owner=weakref.ref(cast("StashOwner", self)),
         )
 
     @overload
@@ -218,16 +226,31 @@ class StashStore(ABC):
         return self._stash(found, data, body, algorithm, info)
 
     async def _claim(self, address: Address) -> tuple[bytes, ObjectInfo]:
-        place = place_of_address(self.config, address)
         with naming(address):
-            return await self._read_payload(await self._bucket(place), address)
+            return await self._read_payload(await self._reading(address), address)
+
+    async def _reading(
+        self, address: Address, byte_range: ByteRange | None = None
+    ) -> AbstractAsyncContextManager[Reader]:
+        """Return a read of the object behind an address, not yet entered.
+
+        Raises:
+            UnsupportedBackend: The address's backend is not configured.
+            InvalidAddress: The namespaces are mapped, and not to there.
+        """
+        if address.url is not None:
+            check_admitted(self.config, address)
+            links = await self._links()
+            return links.get(address.url.partition("#")[0], byte_range=byte_range)
+        bucket = await self._bucket(place_of_address(self.config, address))
+        return bucket.get(address.key, byte_range=byte_range)
 
     async def _read_payload(
-        self, bucket: ExpiringBucket, address: Address
+        self, reading: AbstractAsyncContextManager[Reader], address: Address
     ) -> tuple[bytes, ObjectInfo]:
         """Read a stash's whole body and hold it against its address."""
         limit = self.config.max_payload_bytes
-        async with bucket.get(address.key) as reader:
+        async with reading as reader:
             info = reader.info
             if info.size > limit:
                 raise PayloadError(
@@ -246,100 +269,6 @@ class StashStore(ABC):
                 " damaged or replaced"
             )
         return body, info
-
-    async def exists(self, address: str | Address) -> bool:
-        """Tell whether a stash can be claimed; an inline one always can.
-
-        Raises:
-            InvalidAddress: The text is not an address.
-            UnsupportedBackend: The address's backend is not configured.
-            BackendError: The storage failed.
-            Closed: Not open here.
-        """
-        self._check_usable()
-        found = parsed(address)
-        if found.scheme == INLINE:
-            check_admitted(self.config, found)
-            return True
-        bucket = await self._bucket(place_of_address(self.config, found))
-        try:
-            await bucket.head(found.key)
-        except ObjectNotFound:
-            return False
-        return True
-
-    async def touch(self, address: str | Address) -> datetime | None:
-        """Renew a stash's TimeToIdle from now on.
-
-        Atomic against a reap: either the stash lives on, or it is not found.
-
-        Returns:
-            The new deadline, None when the stash never expires.
-
-        Raises:
-            ExpiryNotExtendable: The stash has a TimeToLive.
-            StashNotFound: Never created, deleted, or expired.
-            UnsupportedOperation: The stash is inline.
-            InvalidAddress: The text is not an address.
-            BackendError: The storage failed.
-            Closed: Not open here.
-        """
-        found, bucket = await self._stored(address, "touch")
-        with naming(found):
-            return await bucket.touch(found.key)
-
-    async def delete(self, address: str | Address) -> None:
-        """Delete a stash; one that is absent or expired is success.
-
-        Raises:
-            UnsupportedOperation: The stash is inline.
-            InvalidAddress: The text is not an address.
-            BackendError: The storage failed.
-            Closed: Not open here.
-        """
-        found, bucket = await self._stored(address, "delete")
-        with naming(found):
-            await bucket.delete(found.key)
-
-    async def share(
-        self, address: str | Address, *, ttl_sec: int | None = None
-    ) -> Address:
-        """Make a link that opens a stash without credentials, and never outlives it.
-
-        Args:
-            address: The stash.
-            ttl_sec: Seconds that the link works; None is the configured time.
-
-        Returns:
-            The link as an address; `str()` of it is the URL.
-
-        Raises:
-            UnsupportedOperation: The stash's backend makes no links.
-            StashNotFound: Never created, deleted, or expired.
-            InvalidInput: The time is not positive.
-            BackendError: The storage failed.
-            Closed: Not open here.
-        """
-        seconds = self.config.share_ttl_sec if ttl_sec is None else ttl_sec
-        if seconds < 1:
-            raise InvalidInput(f"a link works for at least a second, not {seconds}")
-        found, bucket = await self._stored(address, "share")
-        with naming(found):
-            signer = require(bucket, Capability.SIGN)
-            signed = await signer.sign(
-                SignGet(), found.key, expires_in=timedelta(seconds=seconds)
-            )
-        return replace(found, scheme=LINK, url=signed.url)
-
-    async def _stored(
-        self, address: str | Address, doing: str
-    ) -> tuple[Address, ExpiringBucket]:
-        """Return a stored stash's address and its bucket."""
-        self._check_usable()
-        found = parsed(address)
-        check_admitted(self.config, found)
-        refuse_inline(found, doing)
-        return found, await self._bucket(place_of_address(self.config, found))
 
 
 def base64_length(body: bytes) -> int:

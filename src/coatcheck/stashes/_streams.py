@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 from uuid import uuid4
 
 from coatcheck._core.address import Address, check_stash_name
@@ -22,7 +22,7 @@ from coatcheck.payloads._threads import in_thread
 from coatcheck.wrappers import expiring_info
 
 from ._download import part_file
-from ._places import check_admitted, naming, parsed, place_of_address, place_of_new
+from ._places import check_admitted, naming, parsed, place_of_new
 from ._stash import Stash
 from ._store import MSGPACK_TYPE, RAW, ZSTD, StashStore, pin_to
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from coatcheck._core.expiry import Expiry
     from coatcheck.abc import Body, Reader
+
+    from ._stash import StashOwner
 
 STREAM_TYPE: Final = "application/octet-stream"
 
@@ -105,7 +107,7 @@ class StashStreams(StashStore, ABC):
             content_type=content_type,
             created=now,
             deadline=info.deadline,
-            _owner=weakref.ref(self),
+            _owner=weakref.ref(cast("StashOwner", self)),
         )
 
     @asynccontextmanager
@@ -139,16 +141,14 @@ class StashStreams(StashStore, ABC):
             check_admitted(self.config, found)
             yield self._held_reader(found, found.data, None, byte_range)
             return
-        place = place_of_address(self.config, found)
         with naming(found):
-            bucket = await self._bucket(place)
-            async with bucket.get(found.key, byte_range=byte_range) as reader:
+            async with await self._reading(found, byte_range) as reader:
                 if reader.info.encoding != ZSTD:
                     if byte_range is None:
                         pin_to(reader, found)
                     yield reader
                     return
-            body, info = await self._read_payload(bucket, found)
+            body, info = await self._read_payload(await self._reading(found), found)
             yield self._held_reader(found, body, info, byte_range)
 
     def _held_reader(

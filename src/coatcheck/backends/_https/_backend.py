@@ -11,7 +11,9 @@ from anyio import to_thread
 from coatcheck._core.address import LINK
 from coatcheck._core.expiry import utc_now
 from coatcheck.abc import AsyncResource
+from coatcheck.errors import UnsupportedOperation
 
+from ._bucket import LinkBucket
 from ._reads import OPENING, LinkRead
 from ._resolver import PublicResolver
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from anyio import CancelScope
 
     from coatcheck._core.ranges import ByteRange
-    from coatcheck.abc import Reader
+    from coatcheck.abc import Backend, Bucket, Reader
 
     from ._trust import Origins
 
@@ -117,6 +119,17 @@ class LinkBackend(AsyncResource):
             openings=self._openings,
         )
 
+    def bucket(self, name: str, prefix: str = "") -> Bucket:
+        if prefix:
+            raise UnsupportedOperation("share links have no prefix in common")
+        return LinkBucket(self, name)
+
+    def now(self) -> datetime:
+        return self._clock()
+
+    async def check(self) -> None:
+        self._check_open()
+
     async def _open(self) -> None:
         certificates = None
         if self._ca_bundle is not None:
@@ -165,3 +178,7 @@ def _trusting(ca_bundle: str) -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.load_verify_locations(ca_bundle)
     return context
+
+
+if TYPE_CHECKING:
+    _conforms: type[Backend] = LinkBackend

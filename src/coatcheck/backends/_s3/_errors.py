@@ -11,6 +11,7 @@ import aiohttp
 from botocore import exceptions as sdk
 
 from coatcheck._core.names import shown
+from coatcheck.config import ON_FILES
 from coatcheck.errors import (
     AccessDenied,
     BackendError,
@@ -34,10 +35,9 @@ from coatcheck.errors import (
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-_ON_FILES: Final = 'Config(backends=("inline", "file"), filesystem_root="./coats")'
 _CREDENTIALS: Final = (
     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role; without S3"
-    f" it runs on files: {_ON_FILES}"
+    f" it runs on files: {ON_FILES}"
 )
 _REGION: Final = "the bucket is in another region; set S3Config.region to it"
 
