@@ -87,7 +87,9 @@ class Coatcheck(AsyncResource, Stashes):
         backend = await self._backend(place.scheme)
         bucket = backend.bucket(place.bucket, place.prefix)
         return expiring(
-            self._guards[place.scheme].around(bucket), observer=self._observer
+            self._guards[place.scheme].around(bucket),
+            observer=self._observer,
+            grace=self._config.grace,
         )
 
     async def _links(self) -> Bucket:

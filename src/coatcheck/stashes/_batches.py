@@ -158,6 +158,7 @@ class StashBatches(StashStore, ABC):
             swept = await require(bucket, Capability.SWEEP).sweep()
         return ReapReport(
             scanned=reaped.scanned,
+            heads=reaped.heads,
             deleted=reaped.deleted,
             freed=reaped.freed,
             failed=reaped.failed,

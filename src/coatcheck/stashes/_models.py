@@ -30,7 +30,9 @@ class ReapReport:
     """What a reap did."""
 
     scanned: int
-    """Stashes looked at."""
+    """Objects listed."""
+    heads: int
+    """Requests that this took beside the listing, on stores that list no metadata."""
     deleted: int
     """Expired ones that were deleted."""
     freed: int

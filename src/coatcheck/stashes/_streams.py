@@ -15,7 +15,6 @@ from coatcheck._core.address import Address, check_stash_name
 from coatcheck._core.digests import DigestAlgorithm, algorithm_of, digest_of
 from coatcheck._core.objects import ObjectInfo, PutInfo
 from coatcheck._core.ranges import ByteRange, resolve_range
-from coatcheck._core.writes import Write
 from coatcheck.payloads._body import OneChunk, Source, open_source
 from coatcheck.payloads._integrity import VerifiedReader
 from coatcheck.payloads._threads import in_thread
@@ -94,7 +93,6 @@ class StashStreams(StashStore, ABC):
                     address.key,
                     _reported(opened, progress),
                     info=info,
-                    mode=Write.CREATE,
                     size=opened.size,
                 )
         return Stash(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from coatcheck.payloads._parallel import in_parallel
 
-from ._expiring import ExpiringBucket, expiring, expiring_info
+from ._expiring import ExpiringBucket, expiring_info
+from ._expiry import expiring
 from ._forwarding import AnyBucket, ForwardingBucket, closed_after
 from ._guarded import Guard, GuardedBucket
 from ._reading import ForwardingRead, ForwardingReader

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
         Bucket,
         ByteRange,
         ObjectEntry,
-        Observer,
         Page,
         Part,
         Reader,
@@ -56,20 +55,6 @@ _log = logging.getLogger("coatcheck.expiry")
 def expiring_info(info: PutInfo, expiry: Expiry | None, now: datetime) -> PutInfo:
     """Return the metadata with a policy that counts from now."""
     return replace(info, expiry=expiry, deadline=deadline_from(expiry, now))
-
-
-def expiring(bucket: Bucket, *, observer: Observer | None = None) -> ExpiringBucket:
-    """Return a bucket that hides what has expired and renews what is idle.
-
-    One that does so already is returned as it is.
-
-    Args:
-        bucket: The bucket; without GENERATION nothing may be given an expiry.
-        observer: Told of renewals that failed, as `touch_failed`.
-    """
-    if isinstance(bucket, ExpiringBucket):
-        return bucket
-    return ExpiringBucket(bucket, observer)
 
 
 class ExpiringBucket(DeadlinesBucket):
@@ -128,9 +113,7 @@ class ExpiringBucket(DeadlinesBucket):
             return True
         if not self.is_over(standing):
             return False
-        try:
-            await self._inner.delete(key, if_match=standing.etag)
-        except PreconditionFailed:
+        if await self.remove_expired(standing) is None:
             _log.debug("somebody else replaced an expired object")
         return True
 
@@ -157,6 +140,23 @@ class ExpiringBucket(DeadlinesBucket):
             if_none_match=if_none_match,
         )
         return _ExpiringRead(read, self)
+
+    def is_reapable(self, info: ObjectInfo) -> bool:
+        """Tell whether a reaper may delete an object."""
+        return self.is_over(info)
+
+    async def remove_expired(self, info: ObjectInfo) -> bool | None:
+        """Delete an expired object that was seen.
+
+        Returns:
+            True when it was deleted, False when it lives again, None when somebody
+            else was faster.
+        """
+        try:
+            await self._inner.delete(info.key, if_match=info.etag)
+        except PreconditionFailed:
+            return None
+        return True
 
     async def delete(self, key: str, *, if_match: str | None = None) -> None:
         if if_match is not None and await self._clear_expired(key):
@@ -267,7 +267,7 @@ class ExpiringBucket(DeadlinesBucket):
         info = replace(info, created=info.created or self.now())
         for _ in range(ATTEMPTS):
             try:
-                receipt = await self.put(key, body, info=info, mode=Write.CREATE)
+                receipt = await self._create(key, body, info)
             except AlreadyExists:
                 standing = await self._with_later_deadline(key, info)
                 if standing is not None:
@@ -281,6 +281,23 @@ class ExpiringBucket(DeadlinesBucket):
                     modified=info.created or self.now(),
                 )
         raise self.contended(key)
+
+    async def _create(self, key: str, body: bytes, info: PutInfo) -> Receipt:
+        """Write where nothing is, also on stores that hold to no conditions.
+
+        There equal keys stand for equal bytes, so it does no harm when two look and
+        then both write.
+        """
+        try:
+            return await self.put(key, body, info=info, mode=Write.CREATE)
+        except UnsupportedOperation:
+            if info.expiry is not None or Capability.CREATE in self.capabilities:
+                raise
+        try:
+            await self.head(key)
+        except ObjectNotFound:
+            return await self.put(key, body, info=info)
+        raise AlreadyExists(f"object {key!a} exists", bucket=self.name, key=key)
 
     async def _with_later_deadline(self, key: str, info: PutInfo) -> ObjectInfo | None:
         """Return what stands, with the later deadline; None when it changed."""

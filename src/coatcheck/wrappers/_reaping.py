@@ -6,15 +6,14 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from coatcheck._core.objects import ObjectInfo
 from coatcheck.abc import Capability, require
-from coatcheck.errors import CoatcheckError, PreconditionFailed
+from coatcheck.errors import CoatcheckError
 from coatcheck.payloads._parallel import in_parallel
 
 from ._forwarding import closed_after
 
 if TYPE_CHECKING:
-    from coatcheck.abc import ObjectInfo
-
     from ._expiring import ExpiringBucket
 
 _AT_ONCE: Final = 8
@@ -26,7 +25,9 @@ class Reaped:
     """What a reap did."""
 
     scanned: int = 0
-    """Objects looked at."""
+    """Objects listed."""
+    heads: int = 0
+    """Requests that this took beside the listing, on stores that list no metadata."""
     deleted: int = 0
     """Expired ones that were deleted."""
     freed: int = 0
@@ -49,31 +50,31 @@ async def reap(bucket: ExpiringBucket, prefix: str = "") -> Reaped:
         UnsupportedOperation: The bucket cannot scan, or cannot delete atomically.
         BackendError: It could not be listed.
     """
-    require(bucket, Capability.GENERATION)
-    require(bucket, Capability.DELETE_IF)
-    scanned, freed, deleted, failed = 0, 0, 0, 0
+    if Capability.GENERATION in bucket.capabilities:
+        require(bucket, Capability.DELETE_IF)
+    scanned, heads, freed, deleted, failed = 0, 0, 0, 0, 0
 
     async def delete(info: ObjectInfo) -> bool | None:
-        """Return whether it was deleted, None when somebody else was faster."""
+        """Return whether it was deleted; False is that it failed."""
         try:
-            await bucket.inner.delete(info.key, if_match=info.etag)
-        except PreconditionFailed:
-            return None
+            return await bucket.remove_expired(info) or None
         except CoatcheckError as error:
             _log.warning("could not reap %a: %s", info.key, error.kind)
             return False
-        return True
 
     pages = require(bucket.inner, Capability.SCAN).scan(prefix)
     async with closed_after(pages):
         async for page in pages:
             infos = await bucket.looked_at(page)
-            over = [info for info in infos if bucket.is_over(info)]
+            over = [info for info in infos if bucket.is_reapable(info)]
             results = await in_parallel(over, delete, at_once=_AT_ONCE)
             scanned += len(page.entries)
+            heads += sum(not isinstance(each, ObjectInfo) for each in page.entries)
             deleted += results.count(True)
             failed += results.count(False)
             freed += sum(
                 info.size for info, gone in zip(over, results, strict=True) if gone
             )
-    return Reaped(scanned=scanned, deleted=deleted, freed=freed, failed=failed)
+    return Reaped(
+        scanned=scanned, heads=heads, deleted=deleted, freed=freed, failed=failed
+    )

@@ -57,6 +57,7 @@ class S3Backend(AsyncResource):
         self.config = config or S3Config()
         self.clients = Clients(self.config, session=session, client=client)
         self.made: set[str] = set()
+        self.keeps_conditions: bool | None = None
         self._clock = clock
         self._offset = timedelta(0)
         self._slots = anyio.Semaphore(self.config.max_pool_connections)

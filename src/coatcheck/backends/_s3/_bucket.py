@@ -52,6 +52,9 @@ CAPABILITIES: Final = frozenset(Capability) - {
     Capability.GENERATION,
     Capability.IMMEDIATE,
 }
+_CONDITIONAL: Final = frozenset(
+    {Capability.CREATE, Capability.REPLACE_IF, Capability.DELETE_IF}
+)
 _LONGEST_LINK: Final = timedelta(days=7)
 _DELETE_STEP: Final = 1000
 
@@ -61,6 +64,8 @@ class S3Bucket(CopyingBucket):
 
     @property
     def capabilities(self) -> frozenset[Capability]:
+        if self.s3.keeps_conditions is False:
+            return CAPABILITIES - _CONDITIONAL
         return CAPABILITIES
 
     async def put(
@@ -74,6 +79,7 @@ class S3Bucket(CopyingBucket):
     ) -> Receipt:
         check_key(key)
         self.s3.check_open()
+        await self.check_conditions(mode)
         info = self.filled(info)
         whole = whole_bytes(body, size)
         if whole is not None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import random
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+from uuid import uuid4
 
 import anyio
 
@@ -22,6 +24,7 @@ from coatcheck.errors import (
     Outcome,
     OutcomeUnknown,
     PreconditionFailed,
+    UnsupportedOperation,
 )
 
 from ._errors import code_of
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
     from coatcheck.abc import ObjectInfo, Receipt, WriteMode
 
+_PROBES: Final = ".coatcheck/probes/"
 _ATTEMPTS: Final = 6
 _PAUSE: Final = 0.05
 _CONTENDED: Final = frozenset({"ConditionalRequestConflict", "OperationAborted"})
@@ -39,6 +43,43 @@ _CONTENDED: Final = frozenset({"ConditionalRequestConflict", "OperationAborted"}
 
 class ConditionalBucket(RequestingBucket):
     """A bucket that knows what became of its writes."""
+
+    async def check_conditions(self, mode: WriteMode) -> None:
+        """Find out, once for a store, whether it holds to conditions at all.
+
+        Some take If-None-Match and ignore it: then a second create of a probe
+        succeeds, which must be refused.
+
+        Raises:
+            UnsupportedOperation: The mode is conditional, and the store ignores that.
+        """
+        if mode is Write.OVERWRITE:
+            return
+        if self.s3.keeps_conditions is None:
+            self.s3.keeps_conditions = self._is_amazon() or await self._probe()
+        if not self.s3.keeps_conditions:
+            raise UnsupportedOperation(
+                f"the store of bucket {self._name!a} ignores If-None-Match, so nothing"
+                " can be written under a condition or expire in it",
+                bucket=self._name,
+                backend="s3",
+            )
+
+    def _is_amazon(self) -> bool:
+        host = urlsplit(self.s3.clients.talking.meta.endpoint_url).hostname or ""
+        return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+
+    async def _probe(self) -> bool:
+        key = f"{_PROBES}{uuid4().hex}"
+        create = {"Key": key, "Body": b"", **condition_of(Write.CREATE)}
+        try:
+            await self.request("put_object", "try", key, writes=True, **create)
+            await self.request("put_object", "try", key, writes=True, **create)
+        except PreconditionFailed:
+            return True
+        finally:
+            await self.request("delete_object", "remove", key, Key=key)
+        return False
 
     async def settled(
         self,

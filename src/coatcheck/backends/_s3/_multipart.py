@@ -59,6 +59,7 @@ class MultipartBucket(ConditionalBucket):
         self, key: str, *, info: PutInfo = NO_INFO, mode: WriteMode = Write.OVERWRITE
     ) -> Upload:
         check_key(key)
+        await self.check_conditions(mode)
         info = self.filled(info)
         response = await self.request(
             "create_multipart_upload",

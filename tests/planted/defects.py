@@ -1,0 +1,511 @@
+"""What is planted: small breaks of the library, and the test that sees each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SRC = "src/coatcheck"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Defect:
+    """One break."""
+
+    name: str
+    """What is broken."""
+    file: str
+    """The file, from the project's root."""
+    old: str
+    """The sound text, which stands in the file exactly once."""
+    new: str
+    """The broken text."""
+    tests: tuple[str, ...]
+    """Node ids of tests, each of which must fail."""
+    hangs: bool = False
+    """Whether the tests never end instead."""
+
+
+def defect(name: str, file: str, old: str, new: str, *tests: str) -> Defect:
+    """Return a defect of the library."""
+    paths = tuple(f"tests/{test}" for test in tests)
+    return Defect(name=name, file=f"{SRC}/{file}", old=old, new=new, tests=paths)
+
+
+FILES = "backends/_filesystem"
+S3 = "backends/_s3"
+HTTPS = "backends/_https"
+S3_GAPS = "integration/test_integration_planted_gaps.py"
+FILES_GAPS = "backends/test_backends_planted_gaps.py"
+
+ON_FILES = (
+    defect(
+        "the file is not brought to the disk",
+        f"{FILES}/_draft.py",
+        "        if self._disk.durable:\n            self._disk.calls.sync(self._descriptor)\n",
+        "",
+        "backends/test_files_disk_faults.py::test_a_file_that_was_not_brought_to_the_disk_is_not_published",
+    ),
+    defect(
+        "the folder is not brought to the disk",
+        f"{FILES}/_objects.py",
+        '                self._make_durable(folder, key, "written")\n',
+        "",
+        "backends/test_files_disk_faults.py::test_a_folder_that_was_not_brought_to_the_disk_is_unknown",
+    ),
+    defect(
+        "an object is published before its tail is written",
+        f"{FILES}/_objects.py",
+        """\
+        draft.seal(pack_tail(Record(key=key, size=size, info=info)), micros)
+        path, name = self.place(key)
+        write_id = info.write_id or ""
+        created = False
+
+        def attempt() -> None:
+            nonlocal created
+            with self.disk.folder(path, make=True) as folder:
+                created = self._install(draft, folder, name, key, mode)
+""",
+        """\
+        path, name = self.place(key)
+        write_id = info.write_id or ""
+        created = False
+
+        def attempt() -> None:
+            nonlocal created
+            with self.disk.folder(path, make=True) as folder:
+                created = self._install(draft, folder, name, key, mode)
+                draft.seal(pack_tail(Record(key=key, size=size, info=info)), micros)
+""",
+        "backends/test_files_disk_faults.py::test_a_file_that_was_not_brought_to_the_disk_is_not_published",
+    ),
+    defect(
+        "objects are opened through symlinks",
+        f"{FILES}/_calls.py",
+        "_READ: Final = os.O_RDONLY | os.O_NOFOLLOW |",
+        "_READ: Final = os.O_RDONLY |",
+        "backends/test_files_confinement.py::test_a_symlink_as_object_is_neither_read_nor_followed",
+    ),
+    defect(
+        "folders are opened through symlinks",
+        f"{FILES}/_calls.py",
+        "_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW |",
+        "_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY |",
+        "backends/test_files_confinement.py::test_a_symlink_as_bucket_folder_is_refused",
+    ),
+    defect(
+        "locks are opened through symlinks",
+        f"{FILES}/_calls.py",
+        "_LOCK: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW |",
+        "_LOCK: Final = os.O_RDWR | os.O_CREAT |",
+        "backends/test_files_confinement.py::test_a_symlink_as_lock_is_not_opened",
+    ),
+    defect(
+        "CREATE replaces what stands instead of linking",
+        f"{FILES}/_objects.py",
+        "                if mode is Write.CREATE:\n",
+        "                if mode is None:\n",
+        "backends/test_contract.py::TestFiles::test_create_needs_a_free_key",
+    ),
+    defect(
+        "a touch does not compare the ETag",
+        f"{FILES}/_objects.py",
+        "            self._check_etag(key, etag)\n",
+        "",
+        "backends/test_contract.py::TestFiles::test_only_the_deadline_may_move",
+    ),
+    defect(
+        "a conditional delete does not compare the ETag",
+        f"{FILES}/_objects.py",
+        "                if if_match is not None:\n                    self._check_etag(key, if_match)\n",
+        "",
+        "backends/test_contract.py::TestFiles::test_conditional_deletes",
+    ),
+    defect(
+        "a sweep takes young drafts",
+        f"{FILES}/_sweep.py",
+        "if begun is not None and begun <= before:",
+        "if begun is not None:",
+        "backends/test_files_sweep.py::test_old_drafts_go_and_young_ones_stay",
+    ),
+    defect(
+        "a cancelled call's result is not freed",
+        f"{FILES}/_pool.py",
+        "        if discard is not None and job.error is None:\n",
+        "        if discard is None and job.error is None:\n",
+        "backends/test_files_pool.py::test_a_running_call_that_is_cancelled_is_waited_for",
+    ),
+    defect(
+        "a record of another key is taken",
+        f"{FILES}/_objects.py",
+        "if key is not None and record.key != key:",
+        "if key is None and record.key != key:",
+        "backends/test_files_hostile.py::test_the_record_of_another_key_is_damage",
+    ),
+)
+
+ON_S3 = (
+    defect(
+        "CREATE has no condition",
+        f"{S3}/_conditions.py",
+        'return {"IfNoneMatch": "*"} if mode is Write.CREATE else {}',
+        "return {}",
+        f"{S3_GAPS}::test_conditions_are_sent",
+    ),
+    defect(
+        "Update has no condition",
+        f"{S3}/_conditions.py",
+        'return {"IfMatch": f\'"{mode.etag}"\'}',
+        "return {}",
+        f"{S3_GAPS}::test_conditions_are_sent",
+    ),
+    defect(
+        "409 is taken for an object that exists",
+        f"{S3}/_conditions.py",
+        "                settled = await self._own(key, is_ours)\n",
+        "                raise self._refused(key, mode) from error\n",
+        f"{S3_GAPS}::test_a_contended_write_is_tried_again",
+    ),
+    defect(
+        "412 is taken for success",
+        f"{S3}/_conditions.py",
+        "        raise self._refused(key, mode) from error\n",
+        "        return receipt_of(standing)\n",
+        f"{S3_GAPS}::test_a_refused_write_is_no_success",
+    ),
+    defect(
+        "a repeated write does not know itself",
+        f"{S3}/_conditions.py",
+        """\
+        if standing is not None and is_ours(standing):
+            return receipt_of(standing)
+        if standing is None and mode is Write.CREATE:
+""",
+        "        if standing is None and mode is Write.CREATE:\n",
+        f"{S3_GAPS}::test_a_write_whose_answer_was_lost_knows_itself",
+    ),
+    defect(
+        "the upload of a stream that failed is left",
+        f"{S3}/_streams.py",
+        """\
+        except BaseException:
+            await to_completion(self._abort_quietly(upload))
+            raise
+""",
+        "        except BaseException:\n            raise\n",
+        f"{S3_GAPS}::test_a_stream_that_fails_leaves_no_upload",
+    ),
+    defect(
+        "the upload of a stream that was cancelled at its beginning is left",
+        f"{S3}/_streams.py",
+        """\
+        upload = await to_completion(
+            self.initiate(key, info=info, mode=mode), undo=self._abort_quietly
+        )
+""",
+        "        upload = await self.initiate(key, info=info, mode=mode)\n",
+        f"{S3_GAPS}::test_a_stream_cancelled_at_its_beginning_leaves_no_upload",
+    ),
+    defect(
+        "the wait for a connection has no bound",
+        f"{S3}/_backend.py",
+        "        with anyio.move_on_after(_SLOT_SECONDS):\n",
+        "        if self._slots is not None:\n",
+        f"{S3_GAPS}::test_the_wait_for_a_connection_is_bounded",
+    ),
+    defect(
+        "keys are escaped twice",
+        f"{S3}/_requests.py",
+        "                Bucket=self._name, **self.owner(), **parameters\n",
+        """\
+                Bucket=self._name,
+                **self.owner(),
+                **(
+                    parameters
+                    | {
+                        name: __import__("urllib.parse").parse.quote(parameters[name])
+                        for name in ("Key",)
+                        if name in parameters
+                    }
+                ),
+""",
+        f"{S3_GAPS}::test_keys_are_escaped_once",
+    ),
+    defect(
+        "this machine's clock counts instead of the store's",
+        f"{S3}/_backend.py",
+        "utc_now() + self._offset if self._clock is None",
+        "utc_now() if self._clock is None",
+        f"{S3_GAPS}::test_the_clock_is_the_stores",
+    ),
+    defect(
+        "a body that was not read keeps its connection",
+        f"{S3}/_reads.py",
+        "            self._body.close()\n",
+        "",
+        f"{S3_GAPS}::test_a_body_that_is_left_frees_its_connection",
+    ),
+    defect(
+        "a body that broke off goes on with another object",
+        f"{S3}/_reads.py",
+        "await self.open(Range=span, IfMatch=f'\"{self._etag}\"')",
+        "await self.open(Range=span)",
+        f"{S3_GAPS}::test_a_body_does_not_go_on_with_another_object",
+    ),
+    defect(
+        "a write without an answer is said not to be done",
+        f"{S3}/_errors.py",
+        "outcome = Outcome.UNKNOWN if writes and sent else Outcome.NOT_APPLIED",
+        "outcome = Outcome.NOT_APPLIED",
+        f"{S3_GAPS}::test_a_write_whose_answer_was_lost_is_asked_for",
+    ),
+    defect(
+        "a listing ends after a page",
+        f"{S3}/_bucket.py",
+        'if not response.get("IsTruncated") or not token:\n',
+        "if token is None or token:\n",
+        "integration/test_s3_contract.py::TestMoto::test_many_objects_come_page_by_page",
+    ),
+)
+
+ON_LINKS = (
+    defect(
+        "redirects are followed",
+        f"{HTTPS}/_reads.py",
+        "allow_redirects=False",
+        "allow_redirects=True",
+        "backends/https/test_https_hostile.py::test_redirects_are_not_followed",
+    ),
+    defect(
+        "every host is trusted",
+        f"{HTTPS}/_trust.py",
+        "        if not self._trusts(origin):\n",
+        "        if not origin.host:\n",
+        "backends/https/test_https_trust.py::test_what_only_looks_like_amazon_is_not",
+    ),
+    defect(
+        "plain http is trusted",
+        f"{HTTPS}/_trust.py",
+        "        if origin.scheme != HTTPS:\n            return False\n",
+        "",
+        "backends/https/test_https_trust.py::test_what_only_looks_like_amazon_is_not",
+    ),
+    defect(
+        "a trusted address may be private",
+        f"{HTTPS}/_trust.py",
+        "if is_address(origin.host) and not is_public(origin.host):",
+        "if not is_address(origin.host) and not origin.host:",
+        "backends/https/test_https_addresses.py::test_a_trusted_address_must_be_public",
+    ),
+    defect(
+        "the addresses of a name are not checked when it is connected to",
+        f"{HTTPS}/_resolver.py",
+        'if not all(is_public(each["host"]) for each in found):',
+        "if not found:",
+        "backends/https/test_https_addresses.py::test_every_address_of_a_name_must_be_public",
+    ),
+    defect(
+        "one public address is enough",
+        f"{HTTPS}/_resolver.py",
+        'if not all(is_public(each["host"]) for each in found):',
+        'if not any(is_public(each["host"]) for each in found):',
+        "backends/https/test_https_addresses.py::test_every_address_of_a_name_must_be_public",
+    ),
+    defect(
+        "a private address in an IPv6 one is public",
+        f"{HTTPS}/_hosts.py",
+        "return _is_public_v4(address.ipv4_mapped)",
+        "return True",
+        "backends/https/test_https_addresses.py::test_wrapping_does_not_make_public",
+    ),
+    defect(
+        "a link's body that was not read keeps its connection",
+        f"{HTTPS}/_reads.py",
+        "        if self._response is not None:\n            self._response.close()\n",
+        "",
+        "backends/https/test_https_lifetime.py::test_unread_reads_free_their_connections",
+    ),
+    defect(
+        "an address shows its link's signature",
+        "_core/address.py",
+        "return f\"{self.url.partition('?')[0]}?...\"",
+        "return self.url",
+        "_core/test_address.py::test_repr_hides_payload_and_signature",
+    ),
+    defect(
+        "an error shows the link's signature",
+        f"{HTTPS}/_links.py",
+        'return f"{text[:_SHOWN]}?..." if self.query else text[:_SHOWN]',
+        'return f"{text}?{self.query}"',
+        "backends/https/test_https_secrets.py::test_refused_links_do_not_show_it",
+    ),
+)
+
+ON_PAYLOADS = (
+    defect(
+        "the digest of what is read is not compared",
+        "payloads/_integrity.py",
+        "if self._hasher is not None and self._hasher.hexdigest() != self._digest:",
+        "if self._hasher is not None and not self._hasher.hexdigest():",
+        "payloads/test_integrity.py::test_a_damaged_byte_is_found",
+    ),
+    defect(
+        "only the stored digest is compared, and not the pinned one",
+        "payloads/_integrity.py",
+        "        self._hasher = hasher(algorithm)\n        self._digest = digest\n",
+        "",
+        "payloads/test_integrity.py::test_a_pin_is_what_counts",
+    ),
+    defect(
+        "the last chunk is released before the whole is verified",
+        "payloads/_integrity.py",
+        "            released, self._held = self._held, chunk\n",
+        "            released = chunk\n",
+        "payloads/test_integrity.py::test_the_last_chunk_is_held_back",
+    ),
+    defect(
+        "decompression has no bound",
+        "payloads/_compression.py",
+        "            left -= len(piece)\n",
+        "",
+        "payloads/test_compression.py::test_the_limit_is_kept_to_the_byte",
+    ),
+    defect(
+        "a second frame is taken",
+        "payloads/_compression.py",
+        "    if decompressor.unused_data:\n",
+        "    if not decompressor.eof:\n",
+        "payloads/test_compression.py::test_nothing_may_follow_the_frame",
+    ),
+    defect(
+        "msgpack extensions are taken",
+        "payloads/_msgpack.py",
+        '    raise PayloadError(f"the payload has msgpack extension type {code}")\n',
+        "    return code, _data\n",
+        "payloads/test_hostile_msgpack.py::test_extension_types_are_refused",
+    ),
+    defect(
+        "the nodes of a payload are not counted",
+        "payloads/_msgpack.py",
+        "        self._nodes += nodes\n",
+        "        self._nodes = nodes\n",
+        "payloads/test_hostile_msgpack.py::test_nodes_are_counted_to_the_last",
+    ),
+    defect(
+        "the caller's buffer is kept",
+        "payloads/_body.py",
+        "        body = bytes(body)\n",
+        "",
+        "backends/test_contract.py::TestMemory::test_the_callers_buffers_are_not_kept",
+    ),
+    defect(
+        "everything runs at once",
+        "payloads/_parallel.py",
+        "for _ in range(at_once):",
+        "for _ in range(at_once * 1000):",
+        "payloads/test_payloads_planted_gaps.py::test_no_more_calls_run_than_allowed",
+    ),
+)
+
+ON_EXPIRY = (
+    defect(
+        "an object is served at its deadline",
+        "_core/expiry.py",
+        "deadline is not None and now >= deadline",
+        "deadline is not None and now > deadline",
+        "_core/test_expiry.py::test_a_deadline_is_the_first_moment_of_absence",
+    ),
+    defect(
+        "every read renews",
+        "_core/expiry.py",
+        "return fresh if deadline < fresh - debounce else None",
+        "return fresh if deadline < fresh else None",
+        "_core/test_expiry.py::test_the_debounce_is_exact",
+    ),
+    defect(
+        "this machine's clock counts instead of the backend's",
+        "wrappers/_deadlines.py",
+        "        return self.backend.now()\n",
+        "        return __import__('coatcheck._core.expiry')._core.expiry.utc_now()\n",
+        "backends/test_contract.py::TestMemory::test_from_its_deadline_nothing_is_there",
+    ),
+    defect(
+        "a scan shows what has expired",
+        "wrappers/_expiring.py",
+        "tuple(info for info in infos if not self.is_over(info))",
+        "tuple(infos)",
+        "backends/test_contract.py::TestMemory::test_from_its_deadline_nothing_is_there",
+    ),
+    defect(
+        "a read gives what has expired",
+        "wrappers/_expiring.py",
+        "            self._bucket.refuse_expired(reader.info)\n",
+        "",
+        "backends/test_contract.py::TestMemory::test_from_its_deadline_nothing_is_there",
+    ),
+    defect(
+        "a reaper deletes what was touched meanwhile",
+        "wrappers/_reaping.py",
+        "await bucket.inner.delete(info.key, if_match=info.etag)",
+        "await bucket.inner.delete(info.key)",
+        "backends/test_contract.py::TestMemory::test_reapers_beside_touches",
+    ),
+    defect(
+        "a link outlives its object",
+        "wrappers/_expiring.py",
+        "                expires_in = min(expires_in, info.deadline - self.now())\n",
+        "                pass\n",
+        "wrappers/test_wrappers_planted_gaps.py::test_a_link_never_outlives_its_object",
+    ),
+)
+
+ON_STASHES = (
+    defect(
+        "calls wait for no slot",
+        "wrappers/_bounds.py",
+        "            async with self.bounds.slots:\n",
+        "            if self.bounds.slots:\n",
+        "wrappers/test_guarded_slots.py::test_no_more_calls_run_than_allowed",
+    ),
+    defect(
+        "calls have no deadline",
+        "wrappers/_bounds.py",
+        """\
+        with anyio.move_on_after(self.bounds.seconds):
+            return await call()
+        raise self._timed_out(operation, key)
+""",
+        "        return await call()\n",
+        "wrappers/test_guarded_slots.py::test_a_stream_that_waits_for_a_slot_has_a_deadline",
+    ),
+    defect(
+        "the digest of a streamed stash is not compared",
+        "stashes/_store.py",
+        "reader.pin(DigestAlgorithm.SHA256, address.sha256, size=address.size)",
+        "pass",
+        "stashes/test_stashes_planted_gaps.py::test_a_stream_is_held_against_its_address",
+    ),
+    defect(
+        "a create does not compare what stands under its address",
+        "stashes/_store.py",
+        "            await self._read_payload(bucket.get(address.key), address)\n",
+        "            pass\n",
+        "stashes/test_stashes.py::test_other_bytes_under_an_address",
+    ),
+    defect(
+        "the digest of a compressed stash is not compared",
+        "stashes/_store.py",
+        "if await _digest(body, algorithm) != address.digest:",
+        "if not await _digest(body, algorithm):",
+        "stashes/test_stashes_planted_gaps.py::test_a_compressed_stash_is_held_against_its_address",
+    ),
+)
+
+DEFECTS = (
+    *ON_FILES,
+    *ON_S3,
+    *ON_LINKS,
+    *ON_PAYLOADS,
+    *ON_EXPIRY,
+    *ON_STASHES,
+)
