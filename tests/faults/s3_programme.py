@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.integration import servers
 from tests.integration.s3_fault_cases import FAULTS, OPERATIONS
 from tests.integration.s3_fault_judge import (
+    PER_REQUEST,
     SECONDS,
     Verdict,
     fill_listing,
@@ -32,7 +33,7 @@ from tests.integration.s3_fault_judge import (
     unexcused,
 )
 
-from coatcheck.backends._s3 import _client
+from coatcheck.backends._s3 import _bucket, _client
 
 
 def positions(requests: int) -> list[int]:
@@ -61,7 +62,7 @@ async def work(url: str, bucket: str, todo: queue.Queue, done: list[Verdict]) ->
                 return
             verdict = await play(on, operation, fault, FAULTS[fault], position)
             done.append(verdict)
-            print(line(verdict), flush=True)
+            print(line(verdict) + "\n", end="", flush=True)
 
 
 def line(verdict: Verdict) -> str:
@@ -132,7 +133,8 @@ def main() -> None:
     parser.add_argument("--faults", default="", help="a part of their names")
     options = parser.parse_args()
     os.environ.update(servers.CREDENTIALS, AWS_EC2_METADATA_DISABLED="true")
-    _client._CONNECT_SECONDS = _client._READ_SECONDS = 2
+    _client._CONNECT_SECONDS = _client._READ_SECONDS = 3
+    _bucket._DELETE_STEP = PER_REQUEST
     todo: queue.Queue = queue.Queue()
     for cell in cells(options.operations, options.faults):
         todo.put(cell)

@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from tests.integration.s3_fault_cases import LISTED, OPERATIONS, Fault, Scene
+from tests.integration.s3_fault_cases import COUNT, OPERATIONS, Fault, Scene
 
 from coatcheck import S3Config
 from coatcheck.backends._s3 import S3Backend
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 SECONDS = 90
 """No call takes longer, whatever its requests meet."""
+PER_REQUEST = 2
+"""Keys in a page of a listing; for deletions set `_bucket._DELETE_STEP` to it."""
 _LISTED = "faults-listed"
 # What nobody can see who has but the answer: why.
 UNDETECTABLE = {
@@ -66,6 +68,10 @@ class Stage:
         """Open a backend that talks through the proxy."""
         config = S3Config(endpoint_url=self.proxy.url, **fields)
         async with S3Backend(config, session=self.session) as backend:
+            backend.clients.talking.meta.events.register(
+                "provide-client-params.s3.ListObjectsV2",
+                lambda params, **_: {**params, "MaxKeys": PER_REQUEST},
+            )
             yield backend
 
 
@@ -83,10 +89,8 @@ async def fill_listing(url: str) -> None:
     config = S3Config(endpoint_url=url, create_buckets=True)
     async with S3Backend(config) as backend:
         bucket = backend.bucket(_LISTED)
-        await bucket.put("00000", b"")
-        for start in range(0, LISTED, 20):
-            numbers = range(start, min(start + 20, LISTED))
-            await asyncio.gather(*(bucket.put(f"{each:05}", b"") for each in numbers))
+        for number in range(COUNT):
+            await bucket.put(f"{number}", b"")
 
 
 async def snapshot(scene: Scene) -> dict[str, Any]:
@@ -255,4 +259,12 @@ def unexcused(verdict: Verdict) -> list[str]:
     ]
 
 
-__all__ = ("Stage", "Verdict", "fill_listing", "play", "stage", "unexcused")
+__all__ = (
+    "PER_REQUEST",
+    "Stage",
+    "Verdict",
+    "fill_listing",
+    "play",
+    "stage",
+    "unexcused",
+)
