@@ -257,7 +257,7 @@ ON_S3 = (
         f"{S3}/_errors.py",
         "outcome = Outcome.UNKNOWN if writes and sent else Outcome.NOT_APPLIED",
         "outcome = Outcome.NOT_APPLIED",
-        f"{S3_GAPS}::test_a_write_whose_answer_was_lost_is_asked_for",
+        f"{S3_GAPS}::test_a_write_whose_answer_broke_off_is_asked_for",
     ),
     defect(
         "a listing ends after a page",
@@ -445,10 +445,28 @@ ON_EXPIRY = (
     ),
     defect(
         "a reaper deletes what was touched meanwhile",
-        "wrappers/_reaping.py",
-        "await bucket.inner.delete(info.key, if_match=info.etag)",
-        "await bucket.inner.delete(info.key)",
+        "wrappers/_expiring.py",
+        "await self._inner.delete(info.key, if_match=info.etag)",
+        "await self._inner.delete(info.key)",
         "backends/test_contract.py::TestMemory::test_reapers_beside_touches",
+    ),
+    defect(
+        "a reaper does not look again under its claim",
+        "wrappers/_claims.py",
+        """\
+            if not self.is_over(standing):
+                return False
+            if self.now() >= until:
+""",
+        "            if self.now() >= until:\n",
+        "wrappers/test_claims.py::test_the_reaper_looks_again_under_its_claim",
+    ),
+    defect(
+        "a reaper takes no claim",
+        "wrappers/_claims.py",
+        "await self._inner.put(name, uuid4().bytes, mode=Write.CREATE)",
+        "await self._inner.put(name, uuid4().bytes)",
+        "wrappers/test_claims.py::test_who_creates_waits_for_the_reapers_claim",
     ),
     defect(
         "a link outlives its object",
