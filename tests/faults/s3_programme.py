@@ -41,13 +41,13 @@ def positions(requests: int) -> list[int]:
     return sorted({0, requests // 2, requests - 1})
 
 
-def cells(operations: str, faults: str) -> list[tuple[str, str, int]]:
+def cells(operations: str, skipped: str, faults: str) -> list[tuple[str, str, int]]:
     return [
         (operation.name, fault, position)
         for fault in FAULTS
         if faults in fault
         for operation in OPERATIONS.values()
-        if operations in operation.name
+        if operations in operation.name and skipped not in operation.name
         for position in positions(operation.requests)
     ]
 
@@ -130,13 +130,14 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--workers", type=int, default=6)
     parser.add_argument("--operations", default="", help="a part of their names")
+    parser.add_argument("--skip", default="none", help="a part of their names")
     parser.add_argument("--faults", default="", help="a part of their names")
     options = parser.parse_args()
     os.environ.update(servers.CREDENTIALS, AWS_EC2_METADATA_DISABLED="true")
     _client._CONNECT_SECONDS = _client._READ_SECONDS = 3
     _bucket._DELETE_STEP = PER_REQUEST
     todo: queue.Queue = queue.Queue()
-    for cell in cells(options.operations, options.faults):
+    for cell in cells(options.operations, options.skip, options.faults):
         todo.put(cell)
     with (
         tempfile.TemporaryDirectory(prefix="coatcheck-s3-faults-") as folder,

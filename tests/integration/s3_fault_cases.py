@@ -161,6 +161,12 @@ async def is_its_upload(scene: Scene, uploads: Any) -> bool:
     return [each.upload_id for each in uploads] == [scene.made.upload_id]
 
 
+async def first_create(scene: Scene) -> Any:
+    """Create where nobody asked yet whether the store holds to conditions."""
+    scene.bucket.s3.keeps_conditions = None
+    return await scene.bucket.put(scene.key, NEW, mode=Write.CREATE)
+
+
 async def whole(scene: Scene, **options: Any) -> bytes:
     async with scene.bucket.get(scene.key, **options) as reader:
         return await reader.read()
@@ -204,6 +210,13 @@ OPERATIONS = {
             run=lambda s: s.bucket.put(s.key, NEW, mode=Write.CREATE),
             applied=holds(NEW),
             right=is_receipt,
+        ),
+        Operation(
+            name="first CREATE",
+            run=first_create,
+            applied=holds(NEW),
+            right=is_receipt,
+            requests=4,
         ),
         Operation(
             name="put Update",

@@ -72,6 +72,7 @@ class Stage:
                 "provide-client-params.s3.ListObjectsV2",
                 lambda params, **_: {**params, "MaxKeys": PER_REQUEST},
             )
+            backend.keeps_conditions = True
             yield backend
 
 

@@ -1,7 +1,7 @@
-"""Stashes exchanged between coatcheck and kstash, on the store of the environment.
+"""Stashes and links exchanged between coatcheck and kstash.
 
 Run as a script by `test_kstash.py`; prints one JSON object. Both libraries find the
-store in the SDK's own variables.
+store, and the credentials for it, in the SDK's own variables.
 """
 
 from __future__ import annotations
@@ -9,169 +9,61 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import logging
 import multiprocessing
 import os
-from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from importlib.metadata import version
+from typing import Any
 
 import boto3
-import kstash_samples as samples
-import kstash_side as kstash
-from kstash_samples import Sample
-from kstash_side import Told
+from kstash_exchange import Libraries, from_coatcheck, from_kstash, inline, vector
+from kstash_links import beyond, links
+from kstash_odd import odd
+from kstash_samples import BUCKETS
 
 from coatcheck import Coatcheck, Config, S3Config
-from coatcheck.errors import CoatcheckError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-CONTEXT = {"as_of": "today", "bin": b"0" * 1024 * 512}
 SEEDS = {"kstash": 20_260, "coatcheck": 20_261, "inline": 20_262, "links": 20_263}
 
 
-class Exchange:
-    """One Coatcheck, processes of kstash's, and a report."""
-
-    def __init__(self, cc: Coatcheck, pool: ProcessPoolExecutor, count: int) -> None:
-        self.cc = cc
-        self.pool = pool
-        self.count = count
-
-    async def kstash(self, call: Callable[..., Any], *given: Iterable[Any]) -> list[Any]:
-        """Call for each, in the processes."""
-        loop = asyncio.get_running_loop()
-        return await asyncio.gather(
-            *(
-                loop.run_in_executor(self.pool, call, *each)
-                for each in zip(*given, strict=True)
-            )
-        )
-
-    async def retrieve(self, address: str) -> Told:
-        return await told_of(self.cc.retrieve(address))
-
-    async def create(self, sample: Sample) -> Told:
-        return await told_of(self.cc.create(sample.name, sample.data, sample.namespace))
-
-    async def round_trip(self, sample: Sample) -> tuple[Told, Told]:
-        created = await self.create(sample)
-        if created.error:
-            return created, created
-        return created, await self.retrieve(created.address)
-
-    async def from_kstash(self) -> dict[str, Any]:
-        """Claim what kstash created, and create it again."""
-        given = samples.stash_samples(SEEDS["kstash"], self.count)
-        pairs = await self.kstash(kstash.round_trip, given)
-        counts: Counter[str] = Counter()
-        wrong = []
-        for sample, (created, own) in zip(given, pairs, strict=True):
-            claimed = await self.retrieve(created.address)
-            again = await self.create(sample)
-            facts = {
-                "kstash retrieves its own": own.is_of(sample),
-                "coatcheck retrieves the same": claimed.is_of(sample),
-                "same digest": claimed.digest == created.digest,
-                "same address": again.address == claimed.address == created.address,
-            }
-            count(counts, facts, created)
-            if not all(facts.values()):
-                wrong.append(fault(sample, facts, created, own, claimed, again))
-        return {"stashes": len(given), **counts, "wrong": wrong}
-
-    async def from_coatcheck(self) -> dict[str, Any]:
-        """Let kstash claim what coatcheck created, and create it again."""
-        given = samples.stash_samples(SEEDS["coatcheck"], self.count)
-        created = await asyncio.gather(*map(self.create, given))
-        addresses = [stash.address for stash in created]
-        pairs = await self.kstash(kstash.retrieve_and_create, addresses, given)
-        counts: Counter[str] = Counter()
-        wrong = []
-        for sample, made, (claimed, again) in zip(given, created, pairs, strict=True):
-            facts = {
-                "coatcheck retrieves its own": (await self.retrieve(made.address)).is_of(
-                    sample
-                ),
-                "kstash retrieves the same": claimed.is_of(sample),
-                "same digest": claimed.digest == made.digest,
-                "same address": again.address == claimed.address == made.address,
-            }
-            count(counts, facts, made)
-            if not all(facts.values()):
-                wrong.append(fault(sample, facts, made, claimed, again))
-        return {"stashes": len(given), **counts, "wrong": wrong}
-
-    async def inline(self) -> dict[str, Any]:
-        """Exchange addresses that are stashes; no store is asked."""
-        given = samples.inline_samples(SEEDS["inline"], self.count)
-        counts: Counter[str] = Counter()
-        wrong = []
-        for sample in given:
-            theirs, ours = kstash.create(sample), await self.create(sample)
-            from_ours = kstash.retrieve(ours.address)
-            from_theirs = await self.retrieve(theirs.address)
-            facts = {
-                "same address": ours.address == theirs.address,
-                "same digest": ours.digest == theirs.digest,
-                "kstash retrieves coatcheck's": from_ours.is_of(sample),
-                "coatcheck retrieves kstash's": from_theirs.is_of(sample),
-            }
-            count(counts, facts, theirs)
-            if not all(facts.values()):
-                wrong.append(fault(sample, facts, theirs, ours, from_ours, from_theirs))
-        return {"stashes": len(given), **counts, "wrong": wrong}
-
-    async def vector(self) -> dict[str, Any]:
-        """Create the payload that kstash's own README creates."""
-        sample = Sample(name="context", data=CONTEXT, namespace="stashes")
-        theirs = (await self.kstash(kstash.create, [sample]))[0]
-        ours = await self.create(sample)
-        again = await self.retrieve(theirs.address)
-        return {
-            "kstash": theirs.address,
-            "coatcheck": ours.address,
-            "coatcheck retrieves kstash's": again.is_of(sample),
-            "kstash retrieves coatcheck's": kstash.retrieve(ours.address).is_of(sample),
-        }
-
-    async def odd(self) -> dict[str, Any]:
-        """Try what one of the two cannot keep, on S3 and inline."""
-        large = "x" * 200
-        return {
-            "names on S3": await self._tried(
-                Sample(name=name, data=["s3", large, name[:9] != "sur\ud800rog" and name], namespace=samples.BUCKETS[0])
-                for name in samples.ODD_NAMES
-            ),
-        }
-
-
-def count(counts: Counter[str], facts: dict[str, bool], created: Told) -> None:
-    counts[created.address.partition(":")[0] or "not created"] += 1
-    counts.update({fact: int(holds) for fact, holds in facts.items()})
-
-
-def fault(sample: Sample, facts: dict[str, bool], *told: Told) -> dict[str, Any]:
-    """Return what can be looked into, without the payload."""
+async def stashes_report(both: Libraries, count: int) -> dict[str, Any]:
     return {
-        "name": sample.name,
-        "namespace": sample.namespace,
-        "not": [fact for fact, holds in facts.items() if not holds],
-        "told": [each.error or each.address for each in told],
+        "kstash to coatcheck": await from_kstash(both, SEEDS["kstash"], count),
+        "coatcheck to kstash": await from_coatcheck(both, SEEDS["coatcheck"], count),
+        "inline": await inline(both, SEEDS["inline"], count),
+        "vector": await vector(both),
+        "odd": await odd(both),
+        "beyond kstash": await beyond(both),
     }
 
 
-async def told_of(call: Any) -> Told:
-    try:
-        stash = await call
-    except CoatcheckError as error:
-        return Told(error=kstash.shown(error))
-    return Told(
-        name=stash.name,
-        namespace=stash.namespace,
-        digest=stash.digest,
-        data=stash.data,
-        address=str(stash.address),
-    )
+async def links_report(both: Libraries, count: int) -> dict[str, Any]:
+    return await links(both, SEEDS["links"], count)
+
+
+async def report_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    part = {"stashes": stashes_report, "links": links_report}[arguments.part]
+    config = Config(s3=S3Config(ca_bundle=os.environ.get("AWS_CA_BUNDLE")))
+    processes = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=processes) as pool:
+        async with Coatcheck(config) as cc:
+            return await part(Libraries(cc, pool), arguments.count)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("part", choices=["stashes", "links"])
+    parser.add_argument("--count", type=int, default=500)
+    arguments = parser.parse_args()
+    client = boto3.client("s3")
+    for bucket in (*BUCKETS, "stashes"):
+        with suppress(client.exceptions.BucketAlreadyOwnedByYou):
+            client.create_bucket(Bucket=bucket)
+    versions = {name: version(name) for name in ("coatcheck", "kstash", "boto3")}
+    report = asyncio.run(report_of(arguments))
+    print(json.dumps({"versions": versions, "seeds": SEEDS, **report}))
+
+
+if __name__ == "__main__":
+    main()

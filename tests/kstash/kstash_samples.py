@@ -64,12 +64,12 @@ class Sample:
 
 
 def stash_samples(seed: int, count: int) -> list[Sample]:
-    """Return stashes for S3; about one in five fits into its address."""
+    """Return stashes that do not fit into their addresses."""
     source = random.Random(seed)
     return [
         Sample(
             name=name_of(source),
-            data=[f"{seed}-{number}", payload_of(source)],
+            data=[f"{seed}-{number}", payload_of(source), source.randbytes(75)],
             namespace=source.choice(BUCKETS),
         )
         for number in range(count)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 import aioboto3
 from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
 
 from coatcheck.payloads._threads import in_thread
 
@@ -20,6 +22,19 @@ _DEFAULT_REGION: Final = "us-east-1"
 _CONNECT_SECONDS: Final = 10
 _READ_SECONDS: Final = 60
 _ATTEMPTS: Final = 3
+
+
+class _NameCheckingSession(AIOHTTPSession):
+    """The SDK's connections, to hosts that have the certificate's name.
+
+    The SDK turns the check of names off, because urllib3 makes its own; aiohttp makes
+    none, so that any trusted certificate would do for any host.
+    """
+
+    def _get_ssl_context(self) -> ssl.SSLContext:
+        context: ssl.SSLContext = super()._get_ssl_context()
+        context.check_hostname = True
+        return context
 
 
 class Clients:
@@ -93,6 +108,7 @@ class Clients:
                 s3={"addressing_style": config.addressing_style},
                 retries={"mode": "standard", "max_attempts": _ATTEMPTS},
                 max_pool_connections=config.max_pool_connections,
+                http_session_cls=_NameCheckingSession,
                 connect_timeout=_CONNECT_SECONDS,
                 read_timeout=_READ_SECONDS,
                 # We send digests of our own; the SDK's come as trailers over TLS,
