@@ -115,3 +115,21 @@ def planted(session: nox.Session) -> None:
     """Break the library in many small ways; each must be caught by its test."""
     install(session, "test")
     session.run("python", "-m", "tests.planted.run", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def kstash(session: nox.Session) -> None:
+    """Exchange stashes and links with kstash, which runs on Python 3.13."""
+    session.run(
+        sys.executable,
+        *("-m", "nox", "-s", "kstash_suite", "--force-python", interpreter("3.13")),
+        *("--envdir", ".nox/kstash", "--", *session.posargs),
+    )
+
+
+@nox.session
+def kstash_suite(session: nox.Session) -> None:
+    """Run what `kstash` runs, on the running interpreter."""
+    install(session, "test")
+    session.install("kstash==0.2.0")
+    session.run("pytest", "-m", "kstash", "-s", *session.posargs)

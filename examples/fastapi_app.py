@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 NAMESPACE = "files"
 RANGE = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")
+TRY_AGAIN = 503
 STATUS: dict[type[BaseException], int] = {
     coats_errors.InvalidInput: 400,
     coats_errors.Unsupported: 400,
@@ -51,12 +52,11 @@ STATUS: dict[type[BaseException], int] = {
     coats_errors.InvalidRange: 416,
     coats_errors.CoatcheckError: 500,
     coats_errors.IntegrityError: 502,
-    coats_errors.AtCapacity: 503,
-    coats_errors.BackendUnavailable: 503,
-    coats_errors.RateLimited: 503,
+    coats_errors.AtCapacity: TRY_AGAIN,
+    coats_errors.BackendUnavailable: TRY_AGAIN,
+    coats_errors.RateLimited: TRY_AGAIN,
     coats_errors.Timeout: 504,
 }
-RETRY_AFTER = {"retry-after": "5"}
 
 
 @asynccontextmanager
@@ -90,14 +90,12 @@ class StashResponse(Response):
         self, coats: Coatcheck, address: Address, byte_range: ByteRange | None
     ) -> None:
         super().__init__()
-        self.coats = coats
-        self.address = address
-        self.byte_range = byte_range
+        self.coats, self.address, self.byte_range = coats, address, byte_range
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it; what fails before the first byte becomes a status."""
         async with self.coats.open(self.address, byte_range=self.byte_range) as reader:
-            span, size = reader.range, reader.info.size
+            span, status = reader.range, 200
             headers = {
                 "accept-ranges": "bytes",
                 "content-length": str(len(span)),
@@ -108,7 +106,8 @@ class StashResponse(Response):
                 "x-content-type-options": "nosniff",
             }
             if self.byte_range is not None:
-                headers["content-range"] = f"bytes {span.start}-{span.stop - 1}/{size}"
+                status, bounds = 206, f"{span.start}-{span.stop - 1}"
+                headers["content-range"] = f"bytes {bounds}/{reader.info.size}"
             chunks = aiter(reader)
             first = await anext(chunks, b"")
 
@@ -118,25 +117,18 @@ class StashResponse(Response):
                 async for chunk in chunks:
                     yield chunk
 
-            status = 200 if self.byte_range is None else 206
-            response = StreamingResponse(flow(), status, headers)
-            await response(scope, receive, send)
+            await StreamingResponse(flow(), status, headers)(scope, receive, send)
 
 
 def byte_range_of(header: str | None) -> ByteRange | None:
     """Read a Range header of one range; None, for all, when it is anything else."""
     found = RANGE.fullmatch(header or "")
-    if found is None:
-        return None
-    match found.groups():
-        case ("", ""):
-            return None
-        case ("", length):
-            return ByteSuffix(int(length))
-        case (start, ""):
-            return ByteOffset(int(start))
-        case (start, last):
-            return ByteSpan(int(start), int(last) + 1)
+    start, last = found.groups() if found else ("", "")
+    if start and last:
+        return ByteSpan(int(start), int(last) + 1)
+    if start:
+        return ByteOffset(int(start))
+    return ByteSuffix(int(last)) if last else None
 
 
 @app.post("/files/{name:path}", status_code=201)
@@ -148,11 +140,8 @@ async def upload(name: str, request: Request, coats: Coats) -> JSONResponse:
         NAMESPACE,
         content_type=request.headers.get("content-type", "application/octet-stream"),
     )
-    address = str(stash.address)
-    location = f"/files?{urlencode({'address': address})}"
-    return JSONResponse(
-        {"address": address, "size": stash.size}, 201, {"location": location}
-    )
+    answer = {"address": str(stash.address)}
+    return JSONResponse(answer, 201, {"location": f"/files?{urlencode(answer)}"})
 
 
 @app.get("/files")
@@ -181,8 +170,8 @@ async def delete(address: str, coats: Coats) -> None:
 async def refuse(_: Request, error: coats_errors.CoatcheckError) -> JSONResponse:
     """Answer an error by its class; messages hold no secrets and no payload."""
     status = next(STATUS[each] for each in type(error).__mro__ if each in STATUS)
-    body = {"kind": error.kind, "detail": error.message}
-    return JSONResponse(body, status, RETRY_AFTER if status == 503 else None)  # noqa: PLR2004
+    headers = {"retry-after": "5"} if status == TRY_AGAIN else None
+    return JSONResponse({"kind": error.kind, "detail": error.message}, status, headers)
 
 
 @app.exception_handler(ClientDisconnect)

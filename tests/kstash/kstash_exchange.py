@@ -34,7 +34,9 @@ class Libraries:
         self.cc = cc
         self._pool = pool
 
-    async def kstash(self, call: Callable[..., Any], *given: Iterable[Any]) -> list[Any]:
+    async def kstash(
+        self, call: Callable[..., Any], *given: Iterable[Any]
+    ) -> list[Any]:
         """Call a function of kstash's side with each of the arguments."""
         loop = asyncio.get_running_loop()
         calls = zip(*given, strict=True)
@@ -44,9 +46,7 @@ class Libraries:
 
     async def create(self, sample: Sample) -> Told:
         """Let coatcheck create a stash."""
-        return await _answer(
-            self.cc.create(sample.name, sample.data, sample.namespace)
-        )
+        return await _answer(self.cc.create(sample.name, sample.data, sample.namespace))
 
     async def retrieve(self, address: str) -> Told:
         """Let coatcheck retrieve a stash."""

@@ -75,7 +75,7 @@ def plain(data: Any) -> Any:
             return data
 
 
-def verdict(  # noqa: PLR0911  # one line for each
+def verdict(
     expected: Sample, created: Told, own: Told, claimed: Told, ours: Told, again: Told
 ) -> str:
     """Say in words what became of a sample."""
@@ -91,4 +91,6 @@ def verdict(  # noqa: PLR0911  # one line for each
         return "both keep it"
     if ours.address:
         return "kstash fails, coatcheck keeps it"
-    return "both refuse it" if created.error else "kstash loses it, coatcheck refuses it"
+    return (
+        "both refuse it" if created.error else "kstash loses it, coatcheck refuses it"
+    )

@@ -17,7 +17,21 @@ PIECES = (
     *("Ж", "日本", "😀", "\u00a0", "\u200d", "\u202e", "ſ", "ﬁ", "٣"),
 )
 WORDS = ("", "a", "héllo", "日本", "😀", "k" * 31, "v" * 200)
-INTEGERS = (0, 1, -1, 127, 128, -32, -33, 255, 65_536, 2**32, 2**63, 2**64 - 1, -(2**63))
+INTEGERS = (
+    0,
+    1,
+    -1,
+    127,
+    128,
+    -32,
+    -33,
+    255,
+    65_536,
+    2**32,
+    2**63,
+    2**64 - 1,
+    -(2**63),
+)
 FLOATS = (0.0, -0.0, 1.0, 1.5, 1e300, 5e-324, float("inf"), float("-inf"), float("nan"))
 
 DIGEST_LIKE = "0123456789abcdef" * 2
@@ -30,7 +44,15 @@ ODD_NAMES = (
     *("e\u0301", "x" * 991, "x" * 992, "ü" * 495),
     # What only looks odd.
     *(" ", " a ", "a b", "a+b", "a%2Fb", "a%", "a;b", "a&b=c", "a:b@c", "ünï", "😀"),
-    *("name.", ".hidden", "...", f"n.{DIGEST_LIKE}", DIGEST_LIKE, "http://x/y", "[::1]"),
+    *(
+        "name.",
+        ".hidden",
+        "...",
+        f"n.{DIGEST_LIKE}",
+        DIGEST_LIKE,
+        "http://x/y",
+        "[::1]",
+    ),
 )
 ODD_NAMESPACES = (
     *("a/b", "a?b", "a#b", "[x]", "user:pw@host", "", "..", " a", "a ", "new\nline"),
@@ -132,4 +154,6 @@ def payload_of(source: random.Random, depth: int = 0) -> Any:
             return [payload_of(source, depth + 2) for _ in range(size)]
         case _:
             keys = source.choices([*WORDS, "b", "a"], k=source.choice([0, 2, 16]))
-            return {f"{key}{source.random()}": payload_of(source, depth + 2) for key in keys}
+            return {
+                f"{key}{source.random()}": payload_of(source, depth + 2) for key in keys
+            }

@@ -103,6 +103,10 @@ class StashBatches(StashStore, ABC):
     ) -> AsyncGenerator[StashEntry]:
         """Iterate over the stashes of a namespace that exist now, in order of keys.
 
+        On S3 a stream that was stored in parts does not carry its digest, so its
+        entry's address can be deleted and looked for, and not claimed: that takes the
+        address that `create_stream` returned.
+
         Close the iterator with `contextlib.aclosing` when you leave it early.
 
         Args:

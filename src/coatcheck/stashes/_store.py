@@ -252,6 +252,7 @@ class StashStore(ABC):
         limit = self.config.max_payload_bytes
         async with reading as reader:
             info = reader.info
+            check_pinned(address, info)
             if info.size > limit:
                 raise PayloadError(
                     f"the stash has {info.size} bytes and max_payload_bytes is {limit};"
@@ -269,6 +270,19 @@ class StashStore(ABC):
                 " damaged or replaced"
             )
         return body, info
+
+
+def check_pinned(address: Address, info: ObjectInfo) -> None:
+    """Refuse to read a stream by an address that does not say what it holds.
+
+    Raises:
+        IntegrityError: The object is a stream, and its address lacks the pins.
+    """
+    if info.codec == RAW and not address.streamed:
+        raise IntegrityError(
+            f"{address.redacted!r} is a stream, and without the sha256 and size in the"
+            " address that create_stream returned nothing of it can be verified"
+        )
 
 
 def base64_length(body: bytes) -> int:

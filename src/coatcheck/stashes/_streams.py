@@ -23,7 +23,7 @@ from coatcheck.wrappers import expiring_info
 from ._download import part_file
 from ._places import check_admitted, naming, parsed, place_of_new
 from ._stash import Stash
-from ._store import MSGPACK_TYPE, RAW, ZSTD, StashStore, pin_to
+from ._store import MSGPACK_TYPE, RAW, ZSTD, StashStore, check_pinned, pin_to
 
 if TYPE_CHECKING:
     import os
@@ -141,6 +141,7 @@ class StashStreams(StashStore, ABC):
             return
         with naming(found):
             async with await self._reading(found, byte_range) as reader:
+                check_pinned(found, reader.info)
                 if reader.info.encoding != ZSTD:
                     if byte_range is None:
                         pin_to(reader, found)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +13,7 @@ from aiobotocore.httpsession import AIOHTTPSession
 from coatcheck.payloads._threads import in_thread
 
 if TYPE_CHECKING:
+    import ssl
     from datetime import datetime
 
     from coatcheck.config import S3Config

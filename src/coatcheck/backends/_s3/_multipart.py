@@ -19,7 +19,12 @@ from coatcheck._core.writes import (
     Write,
 )
 from coatcheck.abc import NO_INFO
-from coatcheck.errors import IntegrityError, InvalidInput, ObjectNotFound
+from coatcheck.errors import (
+    BucketNotFound,
+    IntegrityError,
+    InvalidInput,
+    ObjectNotFound,
+)
 from coatcheck.payloads._body import open_source
 from coatcheck.payloads._integrity import feed
 
@@ -203,13 +208,18 @@ class MultipartBucket(ConditionalBucket):
         latest = None if older_than is None else self.s3.now() - older_than
         marker: dict[str, Any] = {}
         while True:
-            response = await self.request(
-                "list_multipart_uploads",
-                "list uploads to",
-                prefix,
-                Prefix=prefix,
-                **marker,
-            )
+            try:
+                response = await self.request(
+                    "list_multipart_uploads",
+                    "list uploads to",
+                    prefix,
+                    Prefix=prefix,
+                    **marker,
+                )
+            except BucketNotFound:
+                if self.s3.config.create_buckets:
+                    return
+                raise
             for each in response.get("Uploads", []):
                 if latest is None or each["Initiated"] <= latest:
                     yield Upload(
