@@ -5,6 +5,7 @@ python -m tests.planted.run [name ...]
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -13,19 +14,21 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.planted.defects import DEFECTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from tests.planted.defects import Defect
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 120
 COPIED = ("src", "tests")
+CAUGHT, MISSED = "caught", "MISSED"
 FAILED = re.compile(r"\b[1-9]\d* failed\b")
 
 
@@ -36,48 +39,54 @@ def main(names: list[str]) -> int:
         print(f"no such defect: {', '.join(sorted(unknown))}")
         return 2
     chosen = [defect for defect in DEFECTS if not names or defect.name in names]
-    if not is_sound(chosen):
+    with tempfile.TemporaryDirectory(prefix="planted-") as folder:
+        return plant_all(chosen, Path(folder, "sound"), Path(folder, "broken"))
+
+
+def plant_all(defects: Sequence[Defect], sound: Path, broken: Path) -> int:
+    """Plant each defect in a fresh copy; return the exit code."""
+    copy_project(broken)
+    check_imported(broken)
+    if not is_sound(defects, broken):
         return 1
+    # What Python compiled meanwhile names this path; every copy stands there again.
+    broken.rename(sound)
     caught = 0
-    for defect in chosen:
+    for defect in defects:
         begun = time.monotonic()
-        verdict = judged(defect)
-        caught += verdict == "caught"
-        print(f"{verdict:6} {time.monotonic() - begun:6.1f} s  {defect.name}")
-        sys.stdout.flush()
-    print(f"{caught}/{len(chosen)} caught")
-    return 0 if caught == len(chosen) else 1
+        shutil.copytree(sound, broken)
+        plant(defect, broken)
+        verdict = judged(defect, broken)
+        shutil.rmtree(broken)
+        caught += verdict == CAUGHT
+        print(f"{verdict} {time.monotonic() - begun:5.1f} s  {defect.name}", flush=True)
+    print(f"{caught}/{len(defects)} caught")
+    return 0 if caught == len(defects) else 1
 
 
-def is_sound(defects: Iterable[Defect]) -> bool:
+def is_sound(defects: Iterable[Defect], folder: Path) -> bool:
     """Tell whether all named tests pass on a copy without a defect."""
     tests = dict.fromkeys(test for defect in defects for test in defect.tests)
-    with tempfile.TemporaryDirectory(prefix="planted-") as folder:
-        copy(Path(folder))
-        check_imported(Path(folder))
-        code, output = run(Path(folder), *tests, seconds=20 * SECONDS)
-    if code:
+    code, output = run(folder, *tests, seconds=10 * SECONDS)
+    if code != 0:
         print(output, "the named tests do not pass without a defect", sep="\n")
     return code == 0
 
 
-def judged(defect: Defect) -> str:
+def judged(defect: Defect, folder: Path) -> str:
     """Return `caught` when every named test fails on a copy with the defect."""
-    with tempfile.TemporaryDirectory(prefix="planted-") as folder:
-        copy(Path(folder))
-        plant(defect, Path(folder))
-        for test in defect.tests:
-            code, output = run(Path(folder), test, seconds=SECONDS)
-            hung = code is None
-            # A broken import or fixture is an error and no failure: it tells nothing.
-            failed = code == 1 and FAILED.search(output) is not None
-            if hung != defect.hangs or not (hung or failed):
-                print(output, f"{test} missed {defect.name}", sep="\n")
-                return "MISSED"
-    return "caught"
+    for test in defect.tests:
+        code, output = run(folder, test, seconds=SECONDS)
+        hung = code is None
+        # A broken import or fixture is an error and no failure: it tells nothing.
+        failed = code == 1 and FAILED.search(output) is not None
+        if hung != defect.hangs or not (hung or failed):
+            print(output, f"{test} does not see it", sep="\n")
+            return MISSED
+    return CAUGHT
 
 
-def copy(folder: Path) -> None:
+def copy_project(folder: Path) -> None:
     """Copy what the tests need."""
     for name in COPIED:
         shutil.copytree(
@@ -93,8 +102,10 @@ def plant(defect: Defect, folder: Path) -> None:
     found = text.count(defect.old)
     if found != 1:
         raise SystemExit(f"{defect.name}: {defect.file} has its text {found} times")
-    path.write_text(text.replace(defect.old, defect.new))
-    compile(path.read_text(), path, "exec")
+    broken = text.replace(defect.old, defect.new)
+    compile(broken, path, "exec")
+    path.write_text(broken)
+    Path(importlib.util.cache_from_source(str(path))).unlink(missing_ok=True)
 
 
 def check_imported(folder: Path) -> None:
@@ -124,10 +135,19 @@ def run(folder: Path, *tests: str, seconds: float) -> tuple[int | None, str]:
     try:
         output, _ = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
-        # The servers that a test started are of its session, and end with it.
-        os.killpg(process.pid, signal.SIGKILL)
+        end(process)
         return None, f"{process.communicate()[0]}\nno end after {seconds} s"
+    except BaseException:
+        end(process)
+        raise
     return process.returncode, output
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """End a run and the servers that it started, which are of its session."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def environ(folder: Path) -> dict[str, str]:
