@@ -1,0 +1,16 @@
+"""The table of what S3 calls do when their requests and answers fail."""
+
+from __future__ import annotations
+
+import pytest
+from tests.integration.s3_fault_cases import FAULTS, OPERATIONS
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(3600)
+def test_every_operation_against_every_fault(programme):
+    """No call lies about its effect, hangs, or leaves anything behind."""
+    report = programme("s3")
+    assert report["cells"] >= len(OPERATIONS) * len(FAULTS)
+    assert report["longest call"][-1] < report["bound"]
+    assert report["violations"] == []
