@@ -82,8 +82,8 @@ Coats = Annotated[Coatcheck, Depends(opened)]
 class StashResponse(Response):
     """A stash, or a range of it, that flows from the store to the client.
 
-    The reader is open while this response is being sent and no longer. When the
-    client goes away, or the service stops, its connection to the store is free again.
+    The reader is open while this is being sent and no longer: when the client goes
+    away, its connection to the store is free again.
     """
 
     def __init__(
@@ -193,8 +193,7 @@ class Server(uvicorn.Server):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
-    arguments = parser.parse_args()
-    config = uvicorn.Config(
-        app, port=arguments.port, log_level="warning", timeout_graceful_shutdown=10
-    )
-    Server(config).run()
+    port = parser.parse_args().port
+    Server(
+        uvicorn.Config(app, port=port, log_level="warning", timeout_graceful_shutdown=9)
+    ).run()

@@ -32,9 +32,7 @@ MISSING = f"s3://files/missing.{'0' * 32}"
 
 
 def environment(endpoint, **more):
-    return {
-        **servers.CREDENTIALS,
-        "AWS_EC2_METADATA_DISABLED": "true",
+    return servers.CREDENTIALS | {
         "COATCHECK_S3__ENDPOINT_URL": endpoint,
         "COATCHECK_S3__CREATE_BUCKETS": "true",
         "COATCHECK_NAMESPACES": json.dumps(NAMESPACES),
@@ -154,12 +152,8 @@ async def test_links_lead_to_the_store(app, seaweed_url):
     async with aiohttp.ClientSession(app.url) as session:
         address = await uploaded(session, "li nk+ü", BODY)
         params = {"address": address}
-        async with session.get(
-            "/links", params=params, allow_redirects=False
-        ) as answer:
-            assert answer.status == 307
-            assert answer.headers["location"].startswith(seaweed_url)
         async with session.get("/links", params=params) as answer:
+            assert [step.status for step in answer.history] == [307]
             assert str(answer.url).startswith(seaweed_url)
             assert await answer.read() == BODY
         async with session.get("/links", params={"address": MISSING}) as answer:
@@ -279,8 +273,7 @@ def test_sigterm_ends_it(seaweed_url, tmp_path):
     with serving(seaweed_url, tmp_path) as app:
         app.process.send_signal(signal.SIGTERM)
         rest, _ = app.process.communicate(timeout=20)
-        assert app.process.returncode in (0, -signal.SIGTERM)
-        assert not rest
+        assert (app.process.returncode, rest) == (-signal.SIGTERM, "")
         assert not app.log.read_text()
 
 
