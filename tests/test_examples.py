@@ -15,8 +15,6 @@ def run(name: str, *arguments: object) -> str:
             sys.executable,
             "-W",
             "error",
-            "-X",
-            "dev",
             EXAMPLES / name,
             *map(str, arguments),
         ],

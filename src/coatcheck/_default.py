@@ -7,6 +7,7 @@ the first call, so that a running event loop does not stand still for it.
 from __future__ import annotations
 
 import asyncio
+import sys
 from contextlib import aclosing, asynccontextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     Expiry: TypeAlias = TimeToLive | TimeToIdle
 
 _T = TypeVar("_T")
+_APP = "coatcheck._app"
 
 
 class _LoopInstances:
@@ -55,7 +57,9 @@ async def _instance(config: Config | None) -> Coatcheck:
             del _loops[other]
         instances = _loops[loop] = _LoopInstances()
     async with instances.opening:
-        app = await loop.run_in_executor(None, import_module, "coatcheck._app")
+        app = sys.modules.get(_APP)
+        if app is None:
+            app = await loop.run_in_executor(None, import_module, _APP)
         wanted: Config = app.Config.from_env() if config is None else config
         if wanted not in instances.open:
             instance = app.Coatcheck(wanted, memory=app.process_memory())
