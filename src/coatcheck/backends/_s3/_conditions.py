@@ -187,6 +187,12 @@ class ConditionalBucket(RequestingBucket):
                 " (any more)",
                 **where,
             )
+        if mode is Write.OVERWRITE:
+            return PreconditionFailed(
+                f"what object {key!a} in bucket {self._name!a} was to be copied from"
+                " was changed meanwhile",
+                **where,
+            )
         return AlreadyExists(f"object {key!a} exists in bucket {self._name!a}", **where)
 
 
