@@ -288,7 +288,7 @@ ON_LINKS = (
         f"{HTTPS}/_trust.py",
         "        if origin.scheme != HTTPS:\n            return False\n",
         "",
-        "backends/https/test_https_trust.py::test_what_only_looks_like_amazon_is_not",
+        "backends/https/test_https_planted_gaps.py::test_a_trusted_host_is_trusted_over_https_only",
     ),
     defect(
         "a trusted address may be private",
@@ -448,7 +448,7 @@ ON_EXPIRY = (
         "wrappers/_expiring.py",
         "await self._inner.delete(info.key, if_match=info.etag)",
         "await self._inner.delete(info.key)",
-        "backends/test_contract.py::TestMemory::test_reapers_beside_touches",
+        "wrappers/test_wrappers_planted_gaps.py::test_a_reaper_deletes_only_what_it_saw",
     ),
     defect(
         "a reaper does not look again under its claim",

@@ -1,4 +1,4 @@
-"""Links to what expires: a defect that `planted` plants."""
+"""Links to what expires, and who deletes it: defects that `planted` plants."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from coatcheck._core.expiry import TimeToLive
 from coatcheck.abc import Capability, PutInfo, SignGet, SignPut
 from coatcheck.backends._memory import MemoryBackend
 from coatcheck.errors import ObjectNotFound
-from coatcheck.wrappers import ForwardingBucket, expiring, expiring_info
+from coatcheck.wrappers import ForwardingBucket, expiring, expiring_info, reap
 
 HOUR = timedelta(hours=1)
 
@@ -45,3 +45,24 @@ async def test_a_link_never_outlives_its_object(clock):
         clock.advance(3600)
         with pytest.raises(ObjectNotFound):
             await bucket.sign(SignGet(), "mortal", expires_in=HOUR)
+
+
+class Raced(ForwardingBucket):
+    """A bucket in which somebody writes just before each deletion."""
+
+    async def delete(self, key, *, if_match=None):
+        await super().put(key, b"new")
+        await super().delete(key, if_match=if_match)
+
+
+@pytest.mark.asyncio
+async def test_a_reaper_deletes_only_what_it_saw(clock):
+    """What was written anew since the listing lives, and is not counted."""
+    async with MemoryBackend(clock=clock) as backend:
+        bucket = expiring(Raced(backend.bucket("b")))
+        info = expiring_info(PutInfo(), TimeToLive(HOUR), clock())
+        await bucket.put("k", b"mortal", info=info)
+        clock.advance(3600)
+        reaped = await reap(bucket)
+        assert (reaped.scanned, reaped.deleted, reaped.failed) == (1, 0, 0)
+        assert (await bucket.head("k")).size == 3
