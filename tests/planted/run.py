@@ -156,4 +156,6 @@ def environ(folder: Path) -> dict[str, str]:
 
 
 if __name__ == "__main__":
+    # Who ends this ends the run under way too, and leaves no copy.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     sys.exit(main(sys.argv[1:]))
