@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 import coatcheck
 from coatcheck import Address, TimeToLive
@@ -103,6 +104,16 @@ def report(what: str, count: int, begun: float) -> None:
     )
 
 
+async def create_topic(bootstrap: str, topic: str) -> None:
+    """Create a topic of one partition, which keeps all messages in one order."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(topic, 1, 1)])
+    finally:
+        await admin.close()
+
+
 async def produce(bootstrap: str, topic: str, payloads: dict[str, bytes]) -> None:
     """Send all payloads, delete one, and end with a note and a tombstone."""
     addresses: list[Address] = []
@@ -144,11 +155,10 @@ async def consume(bootstrap: str, topic: str, payloads: dict[str, bytes]) -> Non
     report("claimed and verified", verified, begun)
 
 
-async def main(bootstrap: str) -> None:
+async def main(bootstrap: str, payloads: dict[str, bytes]) -> None:
     """Send and consume."""
     topic = f"claims-{uuid4().hex[:8]}"
-    names = [f"payload-{number}" for number in range(PAYLOADS)]
-    payloads = {name: payload_of(name) for name in names}
+    await create_topic(bootstrap, topic)
     await produce(bootstrap, topic, payloads)
     await consume(bootstrap, topic, payloads)
 
@@ -156,4 +166,6 @@ async def main(bootstrap: str) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--bootstrap", default="127.0.0.1:9092", metavar="HOST:PORT")
-    asyncio.run(main(parser.parse_args().bootstrap))
+    arguments = parser.parse_args()
+    names = [f"payload-{number}" for number in range(PAYLOADS)]
+    asyncio.run(main(arguments.bootstrap, {name: payload_of(name) for name in names}))
