@@ -53,5 +53,10 @@ class FilesSubject(Subject):
         control = Path(self.folder, "root", ".coatcheck", "buckets", "contract")
         for name in ("drafts", "uploads"):
             folder = control / name
-            if folder.is_dir():
-                (folder / f"{0:016x}-{uuid4().hex}").write_bytes(b"half")
+            if not folder.is_dir():
+                continue
+            left = folder / f"{0:016x}-{uuid4().hex}"
+            if name == "uploads":
+                left.mkdir()
+                left /= "00001"
+            left.write_bytes(b"half")

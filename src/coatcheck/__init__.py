@@ -11,8 +11,9 @@ Names are loaded when they are first used, so importing the package costs nothin
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+# As in typing, whose import would cost more than all the rest of this module.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coatcheck import errors as errors
     from coatcheck._app import Coatcheck

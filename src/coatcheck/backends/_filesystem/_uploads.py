@@ -160,7 +160,9 @@ class Uploads:
         if _UPLOAD_ID.fullmatch(upload_id) is None:
             return
         calls = self._disk.calls
-        with suppress(FileNotFoundError), self._disk.folder(self._path) as uploads:
+        # What is no folder is not ours, whatever its name.
+        nothing = suppress(FileNotFoundError, NotADirectoryError)
+        with nothing, self._disk.folder(self._path) as uploads:
             folder = calls.open_folder(uploads, upload_id)
             try:
                 # The metadata goes first: without it there is no upload any more.
