@@ -148,7 +148,8 @@ class StashStore(ABC):
         if self.config.compression == ZSTD:
             stored = await _off_loop(compress, body)
             info = replace(info, encoding=ZSTD)
-        info = expiring_info(info, expires, bucket.backend.now())
+        now = bucket.backend.now()
+        info = replace(expiring_info(info, expires, now), created=now)
         receipt, standing = await bucket.put_later(address.key, stored, info=info)
         if receipt is None:
             # Somebody stored under this address before; it must be this payload.
