@@ -22,7 +22,7 @@ import aioboto3
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.integration import servers
-from tests.integration.s3_fault_cases import FAULTS, OPERATIONS
+from tests.integration.s3_fault_cases import OPERATIONS
 from tests.integration.s3_fault_judge import (
     PER_REQUEST,
     SECONDS,
@@ -32,6 +32,7 @@ from tests.integration.s3_fault_judge import (
     stage,
     unexcused,
 )
+from tests.integration.s3_fault_kinds import FAULTS
 
 from coatcheck.backends._s3 import _bucket, _client
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.integration.s3_fault_cases import FAULTS, OPERATIONS
+from tests.integration.s3_fault_cases import OPERATIONS
+from tests.integration.s3_fault_kinds import FAULTS
 
 
 @pytest.mark.faults

@@ -11,15 +11,22 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from tests.integration.s3_fault_cases import COUNT, OPERATIONS, Fault, Scene
+from tests.integration.s3_fault_cases import COUNT, OPERATIONS, Scene
 
 from coatcheck import S3Config
 from coatcheck.backends._s3 import S3Backend
-from coatcheck.errors import CoatcheckError, NotFound, Outcome, OutcomeUnknown
+from coatcheck.errors import (
+    CoatcheckError,
+    IntegrityError,
+    NotFound,
+    Outcome,
+    OutcomeUnknown,
+)
 from coatcheck.testing import FaultProxy
 
 if TYPE_CHECKING:
     from tests.integration.s3_fault_cases import Operation
+    from tests.integration.s3_fault_kinds import Fault
 
 SECONDS = 90
 """No call takes longer, whatever its requests meet."""
@@ -104,6 +111,8 @@ async def snapshot(scene: Scene) -> dict[str, Any]:
                 seen[key] = (digest, dict(reader.info.custom))
         except NotFound:
             seen[key] = None
+        except IntegrityError:
+            seen[key] = ("damaged", {})
     seen["uploads"] = [
         (each.upload_id, [part.etag async for part in scene.direct.list_parts(each)])
         async for each in scene.direct.list_uploads(scene.key)
