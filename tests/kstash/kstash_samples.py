@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -116,7 +117,9 @@ def name_of(source: random.Random) -> str:
     while True:
         pieces = source.choices(PIECES, k=source.randint(1, 12))
         name = unicodedata.normalize("NFC", "".join(pieces))
-        if not {"", ".", ".."}.intersection(name.split("/")):
+        # SeaweedFS takes backslashes for slashes where it looks for dots.
+        dots = {".", ".."}.intersection(re.split(r"[/\\]", name))
+        if not dots and "" not in name.split("/"):
             return name
 
 
