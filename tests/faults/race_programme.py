@@ -11,14 +11,19 @@ import json
 import multiprocessing
 import shutil
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 
-from coatcheck import Coatcheck, Config
+from coatcheck import Coatcheck, Config, S3Config
 
 NAMESPACE = "jobs"
 
 
 def config(root: str) -> Config:
+    """Return files under a folder, or S3 when the root is a URL."""
+    if root.startswith("http"):
+        s3 = S3Config(endpoint_url=root, create_buckets=True)
+        return Config(backends=("s3",), s3=s3, total_timeout=timedelta(seconds=120))
     return Config(backends=("file",), filesystem_root=root)
 
 
@@ -59,10 +64,12 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--processes", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--endpoint", help="the URL of an S3 instead of files")
     options = parser.parse_args()
     processes, rounds = options.processes, options.rounds
     context = multiprocessing.get_context("spawn")
-    root = tempfile.mkdtemp(prefix="coatcheck-races-")
+    work = tempfile.mkdtemp(prefix="coatcheck-races-")
+    root = options.endpoint or work
     try:
         barrier, results = context.Barrier(processes), context.Queue()
         workers = [
@@ -71,12 +78,15 @@ def main() -> None:
         ]
         for worker in workers:
             worker.start()
-        told = [results.get(timeout=300) for _ in range(processes * rounds)]
+        told = [results.get(timeout=600) for _ in range(processes * rounds)]
         for worker in workers:
             worker.join()
-        failures = [each for each in told if "file://" not in each[2] + each[3]]
-        failures += [each for each in told if not each[2].startswith("file://")]
-        failures += [each for each in told if not each[3].startswith("file://")]
+        kept = "s3://" if options.endpoint else "file://"
+        failures = [
+            each
+            for each in told
+            if not (each[2].startswith(kept) and each[3].startswith(kept))
+        ]
         report = {
             "processes": processes,
             "rounds": rounds,
@@ -84,10 +94,10 @@ def main() -> None:
             "failures": failures[:5],
             "addresses of same": len({each[2] for each in told}),
             "bodies": asyncio.run(count_bodies(root)),
-            "left among drafts": len(list(Path(root).glob(".coatcheck/**/drafts/*"))),
+            "left among drafts": len(list(Path(work).glob(".coatcheck/**/drafts/*"))),
         }
     finally:
-        shutil.rmtree(root, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
     print(json.dumps(report))
 
 

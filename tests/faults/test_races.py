@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.integration import servers
 
 
 def check_race(report):
@@ -35,6 +36,15 @@ def test_some_touches_at_the_deadline(programme):
 def test_many_processes_create(programme):
     """16 processes, 40 rounds."""
     check_race(programme("race"))
+
+
+@pytest.mark.faults
+def test_many_processes_create_on_s3(programme, tmp_path, monkeypatch):
+    """16 processes, 40 rounds, on SeaweedFS."""
+    for name, text in servers.CREDENTIALS.items():
+        monkeypatch.setenv(name, text)
+    with servers.seaweedfs(tmp_path) as url:
+        check_race(programme("race", "--endpoint", url))
 
 
 @pytest.mark.faults
