@@ -173,6 +173,8 @@ async def _ended(played: Operation, scene: Scene, verdict: Verdict) -> Any:
         verdict.ended = type(stranger).__name__
         verdict.wrong.append(f"{stranger!r} left the library")
     verdict.seconds = round(time.monotonic() - start, 2)
+    if verdict.seconds > SECONDS + 1 and verdict.ended != "no end":
+        verdict.wrong.append("went on although it was cancelled")
     return result, error
 
 
