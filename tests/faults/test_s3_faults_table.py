@@ -9,7 +9,6 @@ from tests.integration.s3_fault_kinds import FAULTS
 
 @pytest.mark.faults
 @pytest.mark.timeout(3600)
-@pytest.mark.xfail(strict=True, reason="see the reasons in test_s3_faults.py")
 def test_every_operation_against_every_fault(programme):
     """No call lies about its effect, hangs, or leaves anything behind."""
     report = programme("s3")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -191,7 +192,12 @@ async def _judge(
         before, after = _objects(before), _objects(after)
     is_done = played.applied is not None and bool(played.applied(scene, after))
     is_as_before = after == before
-    if verdict.ended == "ok":
+    if verdict.ended == "ok" and is_partial(result):
+        # Each key was told for itself: what was told deleted is gone.
+        told = [key for key, failure in result.items() if failure is None]
+        if any(after.get(key) is not None for key in told):
+            verdict.wrong.append("told deleted what stands")
+    elif verdict.ended == "ok":
         if played.applied is not None and not is_done:
             verdict.wrong.append("succeeded without effect")
         elif not await played.right(scene, result):
@@ -261,6 +267,13 @@ async def _sweep(scene: Scene, verdict: Verdict) -> None:
         left = [each async for each in scene.direct.list_uploads(scene.key)]
     if left:
         verdict.wrong.append(f"{len(left)} uploads left after a sweep")
+
+
+def is_partial(result: Any) -> bool:
+    """Tell whether a result says of some keys that they could not be deleted."""
+    return isinstance(result, Mapping) and any(
+        isinstance(failure, CoatcheckError) for failure in result.values()
+    )
 
 
 def unexcused(verdict: Verdict) -> list[str]:

@@ -68,7 +68,7 @@ async def test_cancelled_everywhere_on_s3(operation, config):
         # Every connection is back, too: as many reads at once as the pool has.
         again = [kept.address] * config.s3.max_pool_connections
         assert len(await cc.retrieve_many(again)) == len(again)
-    assert points > 3
+    assert points >= 2
 
 
 def test_cancelled_streams_with_the_loop_closed(config):

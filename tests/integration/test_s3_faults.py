@@ -63,35 +63,18 @@ def staged(url):
 
 
 LAST = -1
-EXPECTING = "who waits for 100 Continue waits without an end"
-FORGED = "an answer without ETag is taken for one of S3's"
-NOT_A_WRITE = "deletions are not taken for writes"
-RAISING = "a request of many that fails hides what the others did"
-FIRST = "the last attempt decides for all of them"
-MISTAKEN = "a reset after sending is taken for a connection that was refused"
-
-
-def broken(reason, operation, fault, position):
-    """Return a cell that is known to fail."""
-    return pytest.param(
-        operation,
-        fault,
-        position,
-        marks=pytest.mark.xfail(strict=True, reason=reason),
-    )
-
 
 CELLS = [
-    broken(MISTAKEN, "put", "answer dropped always", 0),
-    broken(MISTAKEN, "complete", "answer dropped always", 0),
-    broken(FORGED, "put", "html 200 x1", 0),
-    broken(FORGED, "head", "html 200 x1", 0),
-    broken(FORGED, "initiate", "html 200 x1", 0),
-    broken(FORGED, "delete", "html 200 x1", 0),
-    broken(NOT_A_WRITE, "delete", "stalled head always", 0),
-    broken(FIRST, "put CREATE", "dropped, then 403", 0),
-    broken(FIRST, "put CREATE", "dropped, then 412, then outage", 0),
-    broken(RAISING, "delete_many", "412 x1", 1),
+    ("put", "answer dropped always", 0),
+    ("complete", "answer dropped always", 0),
+    ("put", "html 200 x1", 0),
+    ("head", "html 200 x1", 0),
+    ("initiate", "html 200 x1", 0),
+    ("delete", "html 200 x1", 0),
+    ("delete", "stalled head always", 0),
+    ("put CREATE", "dropped, then 403", 0),
+    ("put CREATE", "dropped, then 412, then outage", 0),
+    ("delete_many", "412 x1", 1),
     ("put", "500 always", 0),
     *(("put", each, 0) for each in ("stalled head x1",)),
     *(("put CREATE", each, 0) for each in ("answer dropped x2", "409 x1", "412 x1")),
@@ -143,11 +126,7 @@ async def ended(call):
     "pause",
     [
         pytest.param(1.8, id="that the attempts outlast"),
-        pytest.param(
-            0.3,
-            id="that outlasts the attempts",
-            marks=pytest.mark.xfail(strict=True, reason=MISTAKEN),
-        ),
+        pytest.param(0.3, id="that outlasts the attempts"),
     ],
 )
 async def test_a_create_and_an_outage(seaweed_url, pause, monkeypatch):
@@ -195,7 +174,6 @@ def check_create(result, standing, other):
 
 
 @pytest.mark.asyncio
-@pytest.mark.xfail(strict=True, reason=MISTAKEN)
 async def test_an_unknown_create_is_resolved(seaweed_url):
     """The error tells later whether the write was done, or that another stands."""
     async with staged(seaweed_url) as on, on.behind() as backend:
@@ -237,7 +215,6 @@ async def test_conflicts_of_two_writers(seaweed_url):
 
 
 @pytest.mark.asyncio
-@pytest.mark.xfail(strict=True, reason=FIRST)
 async def test_a_store_that_is_gone_after_a_lost_answer(seaweed_url):
     """A refused connection at the second attempt says nothing of the first."""
     async with staged(seaweed_url) as on, on.behind() as backend:
@@ -279,10 +256,7 @@ async def test_the_stores_clock_counts(seaweed_url):
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     "verb",
-    [
-        "head",
-        pytest.param("put", marks=pytest.mark.xfail(strict=True, reason=EXPECTING)),
-    ],
+    ["head", "put"],
 )
 async def test_a_store_that_never_answers(verb, monkeypatch):
     """A server that takes connections and says nothing is given up on."""

@@ -15,8 +15,10 @@ from coatcheck.abc import SignedRequest as Signed
 from coatcheck.errors import (
     BackendError,
     BucketNotFound,
+    CoatcheckError,
     InvalidInput,
     NotFound,
+    Outcome,
     PreconditionFailed,
     UnsupportedOperation,
 )
@@ -45,7 +47,6 @@ if TYPE_CHECKING:
         SignedRequest,
         WriteMode,
     )
-    from coatcheck.errors import CoatcheckError
 
 CAPABILITIES: Final = frozenset(Capability) - {
     Capability.EXPIRES,
@@ -149,11 +150,18 @@ class S3Bucket(CopyingBucket):
         if if_match is not None:
             condition["IfMatch"] = f'"{if_match}"'
         try:
-            await self.request("delete_object", "delete", key, Key=key, **condition)
+            await self.request(
+                "delete_object", "delete", key, writes=True, Key=key, **condition
+            )
         except NotFound:
             return
-        except PreconditionFailed:
-            if await self.standing(key) is not None:
+        except PreconditionFailed as refusal:
+            try:
+                standing = await self.standing(key)
+            except BackendError as error:
+                error.outcome = refusal.outcome
+                raise
+            if standing is not None:
                 raise
 
     async def delete_many(
@@ -165,26 +173,44 @@ class S3Bucket(CopyingBucket):
         for key in results:
             # What XML cannot carry is deleted by itself.
             if is_possible(key) and not key.isprintable():
-                await self.delete(key)
+                try:
+                    await self.delete(key)
+                except CoatcheckError as error:
+                    results[key] = error
         for start in range(0, len(possible), _DELETE_STEP):
             step = possible[start : start + _DELETE_STEP]
-            response = await self.request(
-                "delete_objects",
-                "delete",
-                step[0],
-                writes=True,
-                Delete={"Objects": [{"Key": key} for key in step], "Quiet": True},
-            )
-            for failed in response.get("Errors", []):
-                key = failed.get("Key", "")
-                results[key] = BackendError(
-                    f"cannot delete {key!a} in bucket {self._name!a}:"
-                    f" {failed.get('Code', 'no code')}",
-                    bucket=self._name,
-                    key=key,
-                    backend="s3",
-                )
+            try:
+                results |= await self._delete_step(step)
+            except CoatcheckError as error:
+                results |= dict.fromkeys(step, error)
         return results
+
+    async def _delete_step(self, keys: list[str]) -> dict[str, CoatcheckError | None]:
+        """Delete what one request can, and account for every key of it."""
+        response = await self.request(
+            "delete_objects",
+            "delete",
+            keys[0],
+            writes=True,
+            Delete={"Objects": [{"Key": key} for key in keys]},
+        )
+        codes = {
+            each.get("Key"): each.get("Code") for each in response.get("Errors", [])
+        }
+        deleted = {each.get("Key") for each in response.get("Deleted", [])}
+        return {
+            key: None if key in deleted else self._not_deleted(key, codes.get(key))
+            for key in keys
+        }
+
+    def _not_deleted(self, key: str, code: str | None) -> BackendError:
+        return BackendError(
+            f"cannot delete {key!a} in bucket {self._name!a}: {code or 'no answer'}",
+            bucket=self._name,
+            key=key,
+            backend="s3",
+            outcome=Outcome.UNKNOWN if code is None else None,
+        )
 
     def scan(
         self,

@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 import aioboto3
 from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
+from botocore.handlers import add_expect_header
 
 from coatcheck.payloads._threads import in_thread
+
+from ._attempts import count
+from ._errors import was_not_sent
 
 if TYPE_CHECKING:
     import ssl
@@ -24,12 +28,28 @@ _READ_SECONDS: Final = 60
 _ATTEMPTS: Final = 3
 
 
-class _NameCheckingSession(AIOHTTPSession):
+class _CheckedSession(AIOHTTPSession):
     """The SDK's connections, to hosts that have the certificate's name.
 
     The SDK turns the check of names off, because urllib3 makes its own; aiohttp makes
-    none, so that any trusted certificate would do for any host.
+    none, so that any trusted certificate would do for any host. And aiohttp sends a
+    request again without a word when a connection breaks, which the SDK does anyway:
+    here every attempt is counted.
     """
+
+    async def _get_session(self, proxy_url: str | None) -> Any:
+        session = await super()._get_session(proxy_url)
+        session._retry_connection = False  # noqa: SLF001  # there is no other switch
+        return session
+
+    async def send(self, request: Any) -> Any:
+        count(+1)
+        try:
+            return await super().send(request)
+        except Exception as error:
+            if was_not_sent(error):
+                count(-1)
+            raise
 
     def _get_ssl_context(self) -> ssl.SSLContext:
         context: ssl.SSLContext = super()._get_ssl_context()
@@ -66,6 +86,9 @@ class Clients:
             if self.talking is None:
                 self.talking = await self._enter(self._config.endpoint_url)
                 self.signing = self.talking
+                # With it a store that accepts and stays silent is waited for without
+                # an end, since time counts only from the answer to the expectation.
+                self.talking.meta.events.unregister("before-call.s3", add_expect_header)
             if public is not None:
                 self.signing = await self._enter(public)
         except BaseException:
@@ -108,7 +131,7 @@ class Clients:
                 s3={"addressing_style": config.addressing_style},
                 retries={"mode": "standard", "max_attempts": _ATTEMPTS},
                 max_pool_connections=config.max_pool_connections,
-                http_session_cls=_NameCheckingSession,
+                http_session_cls=_CheckedSession,
                 connect_timeout=_CONNECT_SECONDS,
                 read_timeout=_READ_SECONDS,
                 # We send digests of our own; the SDK's come as trailers over TLS,

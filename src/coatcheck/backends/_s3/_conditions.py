@@ -9,6 +9,7 @@ carries the id of the write that made it, and what stands is asked for.
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -18,8 +19,8 @@ import anyio
 from coatcheck._core.writes import Update, Write
 from coatcheck.errors import (
     AlreadyExists,
-    BackendError,
     BackendUnavailable,
+    CoatcheckError,
     NotFound,
     Outcome,
     OutcomeUnknown,
@@ -29,6 +30,7 @@ from coatcheck.errors import (
 
 from ._errors import code_of
 from ._requests import RequestingBucket, receipt_of
+from ._shield import to_completion
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 _PROBES: Final = ".coatcheck/probes/"
 _ATTEMPTS: Final = 6
 _PAUSE: Final = 0.05
+_CLEANING_SECONDS: Final = 10
 _CONTENDED: Final = frozenset({"ConditionalRequestConflict", "OperationAborted"})
 
 
@@ -74,12 +77,22 @@ class ConditionalBucket(RequestingBucket):
         create = {"Key": key, "Body": b"", **condition_of(Write.CREATE)}
         try:
             await self.request("put_object", "try", key, writes=True, **create)
+            # Without it, something between us and the store may have said yes.
+            await self.look_at(key)
             await self.request("put_object", "try", key, writes=True, **create)
         except PreconditionFailed:
             return True
+        except CoatcheckError as error:
+            # The user's own object was not touched.
+            error.outcome = Outcome.NOT_APPLIED
+            raise
         finally:
-            await self.request("delete_object", "remove", key, Key=key)
+            await to_completion(self._remove_probe(key))
         return False
+
+    async def _remove_probe(self, key: str) -> None:
+        with anyio.move_on_after(_CLEANING_SECONDS), suppress(CoatcheckError):
+            await self.request("delete_object", "remove", key, Key=key)
 
     async def settled(
         self,
@@ -107,10 +120,10 @@ class ConditionalBucket(RequestingBucket):
                 return await send()
             except (PreconditionFailed, NotFound) as error:
                 settled = await self._after_refusal(key, is_ours, mode, error)
-            except BackendError as error:
+            except CoatcheckError as error:
                 if code_of(error) not in _CONTENDED:
                     return await self._probed(key, is_ours, error)
-                settled = await self._own(key, is_ours)
+                settled = await self._own(key, is_ours, error)
             if settled is not None:
                 return settled
             await anyio.sleep(_PAUSE * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311
@@ -123,10 +136,10 @@ class ConditionalBucket(RequestingBucket):
         )
 
     async def _own(
-        self, key: str, is_ours: Callable[[ObjectInfo], bool]
+        self, key: str, is_ours: Callable[[ObjectInfo], bool], error: CoatcheckError
     ) -> Receipt | None:
         """Return the receipt of what stands, if this write made it."""
-        standing = await self.standing(key)
+        standing = await self._look_after(key, is_ours, error)
         if standing is None or not is_ours(standing):
             return None
         return receipt_of(standing)
@@ -141,7 +154,7 @@ class ConditionalBucket(RequestingBucket):
         """Return the receipt of an earlier success; None when the key is free now."""
         if isinstance(error, NotFound) and not isinstance(mode, Update):
             raise error
-        standing = await self.standing(key)
+        standing = await self._look_after(key, is_ours, error)
         if standing is not None and is_ours(standing):
             return receipt_of(standing)
         if standing is None and mode is Write.CREATE:
@@ -149,18 +162,32 @@ class ConditionalBucket(RequestingBucket):
             return None
         raise self._refused(key, mode) from error
 
+    async def _look_after(
+        self, key: str, is_ours: Callable[[ObjectInfo], bool], error: CoatcheckError
+    ) -> ObjectInfo | None:
+        """Look at what stands after a refusal; when that fails, nothing is known."""
+        try:
+            return await self.standing(key)
+        except CoatcheckError as failure:
+            raise self._unknown(key, is_ours, error) from failure
+
     async def _probed(
-        self, key: str, is_ours: Callable[[ObjectInfo], bool], error: BackendError
+        self, key: str, is_ours: Callable[[ObjectInfo], bool], error: CoatcheckError
     ) -> Receipt:
         """Ask what became of a write that failed; raise unless it was done."""
         if error.outcome is not Outcome.UNKNOWN:
             raise error
         try:
             standing = await self.standing(key)
-        except BackendError:
+        except CoatcheckError:
             standing = None
         if standing is not None and is_ours(standing):
             return receipt_of(standing)
+        raise self._unknown(key, is_ours, error) from error
+
+    def _unknown(
+        self, key: str, is_ours: Callable[[ObjectInfo], bool], error: CoatcheckError
+    ) -> OutcomeUnknown:
         unknown = OutcomeUnknown(
             f"{error.message}; it is not known whether object {key!a} was written: ask"
             " resolve() later, or repeat the call, which is safe",
@@ -169,7 +196,7 @@ class ConditionalBucket(RequestingBucket):
             backend="s3",
         )
         unknown.probe = lambda: self._outcome(key, is_ours)
-        raise unknown from error
+        return unknown
 
     async def _outcome(
         self, key: str, is_ours: Callable[[ObjectInfo], bool]

@@ -35,6 +35,8 @@ from coatcheck.errors import (
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from ._attempts import Attempts
+
 _CREDENTIALS: Final = (
     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role; without S3"
     f" it runs on files: {ON_FILES}"
@@ -108,11 +110,6 @@ _BY_STATUS: Final[dict[int, tuple[type[CoatcheckError], str]]] = {
 _REDIRECTS: Final = 300
 _SERVER_ERRORS: Final = 500
 _MAX_DIGITS: Final = 5
-_NOT_SENT: Final = (
-    sdk.EndpointConnectionError,
-    sdk.ConnectTimeoutError,
-    sdk.ProxyConnectionError,
-)
 _NO_CREDENTIALS: Final = (
     sdk.NoCredentialsError,
     sdk.PartialCredentialsError,
@@ -131,7 +128,12 @@ _LOST: Final = (
 
 @contextmanager
 def s3_errors(
-    doing: str, bucket: str, key: str, *, writes: bool = False
+    doing: str,
+    bucket: str,
+    key: str,
+    *,
+    writes: bool = False,
+    attempts: Attempts | None = None,
 ) -> Generator[None]:
     """Turn the SDK's errors into the CoatcheckError that tells what to do.
 
@@ -140,6 +142,8 @@ def s3_errors(
         bucket: The bucket.
         key: The key, or the prefix of a listing.
         writes: Whether the call may have changed the store although it failed.
+        attempts: How many attempts may have reached the store; after several the
+            last one's answer does not tell what became of the others.
     """
     what = f"cannot {doing} {shown(key)} in bucket {shown(bucket)}"
     try:
@@ -147,7 +151,10 @@ def s3_errors(
     except CoatcheckError:
         raise
     except sdk.ClientError as error:
-        raise _of_answer(error, what, bucket, key, writes=writes) from error
+        found = _of_answer(error, what, bucket, key, writes=writes)
+        if writes and attempts is not None and attempts.sent > 1:
+            found.outcome = Outcome.UNKNOWN
+        raise found from error
     except sdk.ParamValidationError:
         # Its text shows the parameters, and so perhaps a payload.
         raise InvalidInput(
@@ -158,7 +165,8 @@ def s3_errors(
             f"{what}: no credentials; {_CREDENTIALS}", bucket=bucket, key=key
         ) from error
     except _LOST as error:
-        raise _of_silence(error, what, bucket, key, writes=writes) from error
+        sent = not was_not_sent(error) if attempts is None else bool(attempts.sent)
+        raise _of_silence(error, what, bucket, key, unknown=writes and sent) from error
 
 
 def _of_answer(
@@ -203,12 +211,25 @@ def _retry_after(headers: dict[str, str]) -> timedelta | None:
     return timedelta(seconds=int(text))
 
 
+def was_not_sent(error: BaseException) -> bool:
+    """Tell whether an attempt failed before anything could leave.
+
+    The SDK calls every broken connection an endpoint that cannot be reached; only
+    aiohttp's own error tells those apart that were never made.
+    """
+    if isinstance(error, sdk.ConnectTimeoutError | sdk.ProxyConnectionError):
+        return True
+    cause = error.__cause__ or error.__context__
+    return isinstance(error, aiohttp.ClientConnectorError) or isinstance(
+        cause, aiohttp.ClientConnectorError
+    )
+
+
 def _of_silence(
-    error: Exception, what: str, bucket: str, key: str, *, writes: bool
+    error: Exception, what: str, bucket: str, key: str, *, unknown: bool
 ) -> CoatcheckError:
     """Return the error behind an answer that did not come, or was none."""
-    sent = not isinstance(error, _NOT_SENT)
-    outcome = Outcome.UNKNOWN if writes and sent else Outcome.NOT_APPLIED
+    outcome = Outcome.UNKNOWN if unknown else Outcome.NOT_APPLIED
     reason = type(error).__name__
     kind: type[BackendError] = BackendUnavailable
     why = "the store does not answer"

@@ -190,6 +190,7 @@ class MultipartBucket(ConditionalBucket):
                 "abort_multipart_upload",
                 "abort",
                 upload.key,
+                writes=True,
                 Key=upload.key,
                 **upload_parameters(upload),
             )

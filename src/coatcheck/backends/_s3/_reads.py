@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from coatcheck._core.names import shown
 from coatcheck._core.ranges import ByteOffset, ByteSpan, ByteSuffix, resolve_range
 from coatcheck.errors import BackendUnavailable, Closed, CoatcheckError, IntegrityError
 from coatcheck.payloads._body import CHUNK
 from coatcheck.payloads._integrity import VerifiedReader
 
+from ._answers import check_answer
 from ._errors import s3_errors
 from ._metadata import info_of
 
@@ -132,6 +134,8 @@ class _Chunks:
                 Bucket=bucket.name, Key=self._key, **bucket.owner(), **parameters
             )
         self._body = response["Body"]
+        what = f"cannot read {shown(self._key)} in bucket {shown(bucket.name)}"
+        check_answer("get_object", response, what, writes=False)
         bucket.s3.note_date(response)
         return response
 

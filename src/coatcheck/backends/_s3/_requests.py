@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from coatcheck._core.names import MAX_KEY_BYTES
+from coatcheck._core.names import MAX_KEY_BYTES, shown
 from coatcheck._core.writes import Limits, Receipt
 from coatcheck.errors import BucketNotFound, CoatcheckError, NotFound, ObjectNotFound
 
+from ._answers import check_answer
+from ._attempts import counted
 from ._errors import code_of, s3_errors
 from ._metadata import MAX_METADATA, info_of
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from ._backend import S3Backend
 
+_CREATING: Final = frozenset({"put_object", "create_multipart_upload", "copy_object"})
 _IS_THERE: Final = ("BucketAlreadyOwnedByYou", "BucketAlreadyExists")
 MIB: Final = 1024 * 1024
 LIMITS: Final = Limits(
@@ -78,7 +81,8 @@ class RequestingBucket:
             try:
                 return await self._send(operation, doing, key, writes, parameters)
             except BucketNotFound:
-                if not (writes and self.s3.config.create_buckets):
+                creates = operation in _CREATING and self.s3.config.create_buckets
+                if not creates:
                     raise
                 await self._create_bucket()
                 return await self._send(operation, doing, key, writes, parameters)
@@ -92,10 +96,15 @@ class RequestingBucket:
         parameters: Mapping[str, Any],
     ) -> Mapping[str, Any]:
         call = getattr(self.s3.clients.talking, operation)
-        with s3_errors(doing, self._name, key, writes=writes):
+        with (
+            counted() as attempts,
+            s3_errors(doing, self._name, key, writes=writes, attempts=attempts),
+        ):
             response: Mapping[str, Any] = await call(
                 Bucket=self._name, **self.owner(), **parameters
             )
+        what = f"cannot {doing} {shown(key)} in bucket {shown(self._name)}"
+        check_answer(operation, response, what, writes=writes)
         self.s3.note_date(response)
         return response
 
