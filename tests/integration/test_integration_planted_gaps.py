@@ -124,11 +124,6 @@ async def test_a_write_whose_answer_broke_off_is_asked_for(opened):
         assert (await bucket.head("new")).write_id == receipt.write_id
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the SDK calls a reset after sending EndpointConnectionError, and _errors"
-    " takes that for not sent",
-)
 @pytest.mark.asyncio
 async def test_a_write_that_was_reset_is_asked_for(opened):
     """A write whose every answer was a reset connection is a success when it stands."""

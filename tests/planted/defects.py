@@ -162,7 +162,7 @@ ON_S3 = (
     defect(
         "409 is taken for an object that exists",
         f"{S3}/_conditions.py",
-        "                settled = await self._own(key, is_ours)\n",
+        "                settled = await self._own(key, is_ours, error)\n",
         "                raise self._refused(key, mode) from error\n",
         f"{S3_GAPS}::test_a_contended_write_is_tried_again",
     ),
@@ -255,7 +255,7 @@ ON_S3 = (
     defect(
         "a write without an answer is said not to be done",
         f"{S3}/_errors.py",
-        "outcome = Outcome.UNKNOWN if writes and sent else Outcome.NOT_APPLIED",
+        "outcome = Outcome.UNKNOWN if unknown else Outcome.NOT_APPLIED",
         "outcome = Outcome.NOT_APPLIED",
         f"{S3_GAPS}::test_a_write_whose_answer_broke_off_is_asked_for",
     ),
