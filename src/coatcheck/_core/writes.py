@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TypeAlias
+from itertools import pairwise
+from typing import TYPE_CHECKING, TypeAlias
+
+from coatcheck.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Write(StrEnum):
@@ -114,3 +120,15 @@ class Swept:
 
 DEFAULT_SWEEP_AGE = timedelta(hours=24)
 """Litter younger than this may belong to a write in progress."""
+
+
+def check_part_order(parts: Sequence[Part]) -> None:
+    """Refuse parts that no upload can be completed with.
+
+    Raises:
+        InvalidInput: There are none, or they are not in the order of their numbers.
+    """
+    if not parts:
+        raise InvalidInput("an upload is completed with at least one part")
+    if any(after.number <= before.number for before, after in pairwise(parts)):
+        raise InvalidInput("parts are given in ascending order of their numbers")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 from hashlib import md5
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from coatcheck._core.names import check_key, check_prefix
-from coatcheck._core.writes import Write
+from coatcheck._core.writes import Write, check_part_order
 from coatcheck.abc import NO_INFO
 from coatcheck.errors import (
     CoatcheckError,
@@ -97,7 +96,7 @@ class MultipartBucket(ThreadedBucket):
             yield part
 
     async def complete(self, upload: Upload, parts: Sequence[Part]) -> Receipt:
-        _check_order(parts)
+        check_part_order(parts)
         key = upload.key
         try:
             info, mode = await self._read("complete", key, lambda: self._plan(upload))
@@ -165,11 +164,3 @@ class MultipartBucket(ThreadedBucket):
         ):
             if latest is None or to_micros(upload.started) <= to_micros(latest):
                 yield upload
-
-
-def _check_order(parts: Sequence[Part]) -> None:
-    if not parts:
-        raise InvalidInput("an upload is completed with at least one part")
-    numbers = [part.number for part in parts]
-    if any(after <= before for before, after in pairwise(numbers)):
-        raise InvalidInput("parts are given in ascending order of their numbers")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from coatcheck._core.names import shown
-from coatcheck._core.writes import Part, Upload
+from coatcheck._core.writes import Part, Upload, check_part_order
 from coatcheck.errors import InvalidInput, ObjectNotFound
 
 from ._contents import HeldPart, HeldUpload
@@ -93,7 +92,7 @@ class Uploads:
             InvalidInput: No parts, wrong order, a missing part, a wrong ETag, or an
                 empty part before the last.
         """
-        _check_order(parts)
+        check_part_order(parts)
         with self._store.lock:
             return self._bodies(self._held(upload), parts)
 
@@ -192,10 +191,3 @@ class Uploads:
             key=key,
             backend="mem",
         )
-
-
-def _check_order(parts: Sequence[Part]) -> None:
-    if not parts:
-        raise InvalidInput("an upload is completed with at least one part")
-    if any(after.number <= before.number for before, after in pairwise(parts)):
-        raise InvalidInput("parts are given in ascending order of their numbers")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from base64 import b64encode
 from dataclasses import replace
 from hashlib import md5
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -17,6 +16,7 @@ from coatcheck._core.writes import (
     Swept,
     Upload,
     Write,
+    check_part_order,
 )
 from coatcheck.abc import NO_INFO
 from coatcheck.errors import (
@@ -146,7 +146,7 @@ class MultipartBucket(ConditionalBucket):
             marker = {"PartNumberMarker": following}
 
     async def complete(self, upload: Upload, parts: Sequence[Part]) -> Receipt:
-        _check_order(parts)
+        check_part_order(parts)
         is_ours = _maker_of(upload, parts)
 
         async def send() -> Receipt:
@@ -257,13 +257,6 @@ def upload_parameters(upload: Upload) -> dict[str, Any]:
 def base64_of(digest: bytes) -> str:
     """Return a digest as headers carry it."""
     return b64encode(digest).decode()
-
-
-def _check_order(parts: Sequence[Part]) -> None:
-    if not parts:
-        raise InvalidInput("an upload is completed with at least one part")
-    if any(after.number <= before.number for before, after in pairwise(parts)):
-        raise InvalidInput("parts are given in ascending order of their numbers")
 
 
 def _maker_of(upload: Upload, parts: Sequence[Part]) -> Callable[[ObjectInfo], bool]:
