@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import aioboto3
+import anyio
 import botocore.config
 import pytest
 
@@ -323,3 +324,15 @@ def test_time_to_first_error_without_a_store(tmp_path):
 
     with pytest.raises(BackendUnavailable, match="endpoint_url"):
         asyncio.run(create())
+
+
+def test_s3_under_trio_is_refused_early(seaweed_url):
+    """The SDK runs on asyncio only, and the error says what does not."""
+    config = Config(s3=S3Config(endpoint_url=seaweed_url))
+
+    async def create():
+        async with Coatcheck(config) as cc:
+            await cc.create("n", TEXT)
+
+    with pytest.raises(UnsupportedOperation, match="memory or files"):
+        anyio.run(create, backend="trio")

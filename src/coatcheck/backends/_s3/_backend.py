@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
-import sniffio
 
 from coatcheck._core.expiry import utc_now
 from coatcheck._core.names import check_namespace
@@ -126,11 +126,13 @@ class S3Backend(AsyncResource):
         self._offset = offset if abs(offset) > _LEAST_SKEW else timedelta(0)
 
     async def _open(self) -> None:
-        if sniffio.current_async_library() != "asyncio":
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
             raise UnsupportedOperation(
                 "the S3 client needs asyncio; under trio use memory or files",
                 backend="s3",
-            )
+            ) from None
         with s3_errors("make a client for", "", ""):
             await self.clients.open()
 
