@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -169,3 +172,24 @@ def test_every_module_says_what_it_is():
     for module, path in MODULES.items():
         assert ast.get_docstring(tree_of(path)), module
         assert not re.search(r"(^|[._])(utils?|helpers?|common|base|misc)$", module)
+
+
+def test_every_library_is_a_declared_dependency():
+    """What is imported is installed with the package, and not by luck."""
+    project = tomllib.loads((ROOT.parents[1] / "pyproject.toml").read_text())
+    declared = {
+        re.split(r"[^A-Za-z0-9._-]", each, maxsplit=1)[0].lower().replace("_", "-")
+        for each in project["project"]["dependencies"]
+    }
+    # What a declared library stands on and shows in its own interface.
+    declared |= {"aiobotocore", "botocore", "pydantic"}
+    homes = packages_distributions()
+    for module in MODULES:
+        if room_of(module) == "testing":
+            continue
+        for name in imports(module):
+            top = name.split(".")[0]
+            if top in sys.stdlib_module_names or top in ("coatcheck", "compression"):
+                continue
+            found = {each.lower().replace("_", "-") for each in homes.get(top, [top])}
+            assert found & declared, f"{module} imports {top}"
