@@ -191,5 +191,7 @@ def test_every_library_is_a_declared_dependency():
             top = name.split(".")[0]
             if top in sys.stdlib_module_names or top in ("coatcheck", "compression"):
                 continue
-            found = {each.lower().replace("_", "-") for each in homes.get(top, [top])}
+            found = {
+                re.sub(r"[._]", "-", each.lower()) for each in homes.get(top, [top])
+            }
             assert found & declared, f"{module} imports {top}"
