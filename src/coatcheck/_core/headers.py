@@ -9,6 +9,7 @@ escaped UTF-8, so that nothing in them can end a header or be altered on its way
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
@@ -32,6 +33,7 @@ WRITE_ID: Final = "x-cc-write-id"
 
 # quote never escapes letters, digits and `_.-~`; `%` is the one it must not spare.
 _UNESCAPED = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
+_SECONDS = re.compile(r"[0-9]{1,5}")
 _ESCAPED = re.compile(r"(?:[\x20-\x24\x26-\x7e]|%[0-9A-Fa-f]{2})*")
 
 
@@ -132,6 +134,12 @@ def decode_metadata(headers: Mapping[str, str], **standard: Any) -> PutInfo:
             raise InvalidInput("an expiration policy has no time to count from")
         found["deadline"] = deadline_from(expiry, created)
     return PutInfo(custom=custom or NOTHING, **found)
+
+
+def retry_after(headers: Mapping[str, str]) -> timedelta | None:
+    """Return how long a server asks to wait; None when it names no seconds."""
+    text = headers.get("retry-after", "")
+    return timedelta(seconds=int(text)) if _SECONDS.fullmatch(text) else None
 
 
 def metadata_size(headers: Mapping[str, str]) -> int:

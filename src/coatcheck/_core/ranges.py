@@ -45,6 +45,17 @@ class ByteSuffix:
 ByteRange: TypeAlias = ByteSpan | ByteOffset | ByteSuffix
 
 
+def range_header(byte_range: ByteRange) -> str:
+    """Return the value of RFC 9110's `Range` header that asks for a range."""
+    match byte_range:
+        case ByteSpan(start, stop):
+            return f"bytes={start}-{stop - 1}"
+        case ByteOffset(start):
+            return f"bytes={start}-"
+        case ByteSuffix(length):
+            return f"bytes=-{length}"
+
+
 def resolve_range(byte_range: ByteRange, size: int) -> range:
     """Return the offsets that a range means in an object of `size` bytes.
 

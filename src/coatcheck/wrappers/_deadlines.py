@@ -134,6 +134,7 @@ class DeadlinesBucket(ForwardingBucket):
         return moved
 
     async def _take_back(self, bucket: Bucket, moved: ObjectInfo) -> None:
+        """Undo a deadline that was moved too late."""
         try:
             await bucket.delete(moved.key, if_match=moved.etag)
         except PreconditionFailed:

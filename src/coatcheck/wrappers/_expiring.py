@@ -113,9 +113,10 @@ class ExpiringBucket(DeadlinesBucket):
             return True
         if not self.is_over(standing):
             return False
-        if await self.remove_expired(standing) is None:
+        removed = await self.remove_expired(standing)
+        if removed is None:
             _log.debug("somebody else replaced an expired object")
-        return True
+        return removed is not False
 
     async def _refuse_expired_update(self, key: str) -> None:
         try:

@@ -9,19 +9,18 @@ from ipaddress import IPv4Address
 
 import pytest
 import pytest_asyncio
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from coatcheck.config import S3Config
 from coatcheck.errors import AccessDenied, BackendError
 
-x509 = pytest.importorskip("cryptography.x509")
 pytestmark = pytest.mark.asyncio
 
 
 def certificate(names):
     """Return a self-signed certificate with its key, in PEM."""
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a host")])
     today = datetime.now(UTC)

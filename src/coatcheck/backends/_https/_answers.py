@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from coatcheck._core.address import LINK
-from coatcheck._core.headers import decode_metadata
+from coatcheck._core.headers import decode_metadata, retry_after
 from coatcheck._core.objects import ObjectInfo, PutInfo
 from coatcheck.errors import (
     AccessDenied,
@@ -35,7 +35,6 @@ _CODE = re.compile(rb"<Code>\s*([A-Za-z0-9.]{1,64})\s*</Code>")
 _MESSAGE = re.compile(rb"<Message>([^<]{0,1024})</Message>")
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 _DIGITS = re.compile(r"[0-9]{1,18}")
-_SECONDS = re.compile(r"[0-9]{1,5}")
 _ETAG = re.compile(r"[\x21-\x7e]{1,256}")
 _GONE: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 _REFUSED: Final = (HTTPStatus.FORBIDDEN, *_GONE)
@@ -197,9 +196,8 @@ def refusal_of(
         key=link.key,
         backend=LINK,
     )
-    after = headers.get("retry-after", "")
-    if isinstance(error, RateLimited) and _SECONDS.fullmatch(after):
-        error.retry_after = timedelta(seconds=int(after))
+    if isinstance(error, RateLimited):
+        error.retry_after = retry_after(headers)
     return error
 
 

@@ -10,7 +10,7 @@ from anyio import fail_after, move_on_after
 from yarl import URL
 
 from coatcheck._core.address import LINK
-from coatcheck._core.ranges import ByteOffset, ByteRange, ByteSpan, resolve_range
+from coatcheck._core.ranges import range_header, resolve_range
 from coatcheck.errors import BackendError, Closed, IntegrityError
 from coatcheck.payloads._integrity import VerifiedReader
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from anyio import CancelScope
 
-    from coatcheck.abc import Reader
+    from coatcheck.abc import ByteRange, Reader
 
     from ._links import Link
     from ._trust import Origins
@@ -265,12 +265,6 @@ def _url_of(link: Link) -> URL:
 def _asked(byte_range: ByteRange | None) -> dict[str, str]:
     # Compressed on the way, the length would not be that of the object.
     headers = {"accept-encoding": "identity"}
-    match byte_range:
-        case None:
-            return headers
-        case ByteSpan(start, stop):
-            return headers | {"range": f"bytes={start}-{stop - 1}"}
-        case ByteOffset(start):
-            return headers | {"range": f"bytes={start}-"}
-        case _:
-            return headers | {"range": f"bytes=-{byte_range.length}"}
+    if byte_range is not None:
+        headers["range"] = range_header(byte_range)
+    return headers

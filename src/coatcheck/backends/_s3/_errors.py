@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 from botocore import exceptions as sdk
 
+from coatcheck._core.headers import retry_after
 from coatcheck._core.names import shown
 from coatcheck.config import ON_FILES
 from coatcheck.errors import (
@@ -109,7 +109,6 @@ _BY_STATUS: Final[dict[int, tuple[type[CoatcheckError], str]]] = {
 }
 _REDIRECTS: Final = 300
 _SERVER_ERRORS: Final = 500
-_MAX_DIGITS: Final = 5
 _NO_CREDENTIALS: Final = (
     sdk.NoCredentialsError,
     sdk.PartialCredentialsError,
@@ -191,7 +190,7 @@ def _of_answer(
         outcome=outcome,
     )
     if isinstance(found, RateLimited):
-        found.retry_after = _retry_after(metadata.get("HTTPHeaders", {}))
+        found.retry_after = retry_after(metadata.get("HTTPHeaders", {}))
     return found
 
 
@@ -202,13 +201,6 @@ def _may_have_happened(status: int) -> bool:
     status 200 with an error in its body.
     """
     return status >= _SERVER_ERRORS or status < _REDIRECTS
-
-
-def _retry_after(headers: dict[str, str]) -> timedelta | None:
-    text = headers.get("retry-after", "")
-    if not text.isdecimal() or len(text) > _MAX_DIGITS:
-        return None
-    return timedelta(seconds=int(text))
 
 
 def was_not_sent(error: BaseException) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from coatcheck._core.names import shown
-from coatcheck._core.ranges import ByteOffset, ByteSpan, ByteSuffix, resolve_range
+from coatcheck._core.ranges import ByteSpan, range_header, resolve_range
 from coatcheck.errors import BackendUnavailable, Closed, CoatcheckError, IntegrityError
 from coatcheck.payloads._body import CHUNK
 from coatcheck.payloads._integrity import VerifiedReader
@@ -37,7 +37,7 @@ class S3Read:
         if_none_match: Only an object with another ETag.
     """
 
-    __slots__ = ("_bucket", "_byte_range", "_chunks", "_conditions", "_entered", "_key")
+    __slots__ = ("_bucket", "_byte_range", "_chunks", "_entered", "_key", "_parameters")
 
     def __init__(
         self,
@@ -51,11 +51,13 @@ class S3Read:
         self._bucket = bucket
         self._key = key
         self._byte_range = byte_range
-        self._conditions: dict[str, str] = {}
+        self._parameters: dict[str, str] = {}
+        if byte_range is not None:
+            self._parameters["Range"] = range_header(byte_range)
         if if_match is not None:
-            self._conditions["IfMatch"] = f'"{if_match}"'
+            self._parameters["IfMatch"] = f'"{if_match}"'
         if if_none_match is not None:
-            self._conditions["IfNoneMatch"] = f'"{if_none_match}"'
+            self._parameters["IfNoneMatch"] = f'"{if_none_match}"'
         self._entered = False
         self._chunks: _Chunks | None = None
 
@@ -69,9 +71,7 @@ class S3Read:
         self._chunks = _Chunks(bucket, self._key)
         await bucket.s3.take_slot()
         try:
-            response = await self._chunks.open(
-                **self._conditions, **_range_parameter(self._byte_range)
-            )
+            response = await self._chunks.open(**self._parameters)
             return await self._reader(response)
         except BaseException:
             await self.__aexit__(None, None, None)
@@ -180,7 +180,7 @@ class _Chunks:
                 backend="s3",
             )
         self._resumes -= 1
-        span = f"bytes={self._left.start}-{self._left.stop - 1}"
+        span = range_header(ByteSpan(self._left.start, self._left.stop))
         try:
             await self.open(Range=span, IfMatch=f'"{self._etag}"')
         except BackendUnavailable:
@@ -198,18 +198,6 @@ class _Chunks:
         if self._body is not None:
             self._body.close()
             self._body = None
-
-
-def _range_parameter(byte_range: ByteRange | None) -> dict[str, str]:
-    match byte_range:
-        case None:
-            return {}
-        case ByteSpan(start, stop):
-            return {"Range": f"bytes={start}-{stop - 1}"}
-        case ByteOffset(start):
-            return {"Range": f"bytes={start}-"}
-        case ByteSuffix(length):
-            return {"Range": f"bytes=-{length}"}
 
 
 def _total_of(response: Mapping[str, Any]) -> int | None:

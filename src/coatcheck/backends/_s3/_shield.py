@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
+from coatcheck.payloads._threads import to_the_end
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
     from typing import Any
@@ -28,18 +30,15 @@ async def to_completion(
         undo: Undoes what the call did when its caller was cancelled.
     """
     task = asyncio.create_task(call)
-    interruption: BaseException | None = None
-    while not task.done():
-        try:
-            with anyio.CancelScope(shield=True):
-                await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            interruption = error
-    if interruption is None:
-        return task.result()
-    if task.exception() is None and undo is not None:
-        await to_completion(_awaited(undo, task.result()))
-    raise interruption
+    done = anyio.Event()
+    task.add_done_callback(lambda _: done.set())
+    try:
+        await to_the_end(done)
+    except asyncio.CancelledError:
+        if task.exception() is None and undo is not None:
+            await to_completion(_awaited(undo, task.result()))
+        raise
+    return task.result()
 
 
 async def _awaited(undo: Callable[[_T], Awaitable[object]], result: _T) -> None:
