@@ -60,6 +60,7 @@ class S3Backend(AsyncResource):
         self.keeps_conditions: bool | None = None
         self._clock = clock
         self._offset = timedelta(0)
+        self._last_date = ""
         self._slots = anyio.Semaphore(self.config.max_pool_connections)
 
     def bucket(self, name: str, prefix: str = "") -> Bucket:
@@ -117,8 +118,9 @@ class S3Backend(AsyncResource):
     def note_date(self, response: Mapping[str, Any]) -> None:
         """Set the clock by the Date header of an answer."""
         text = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-        if text is None:
+        if text is None or text == self._last_date:
             return
+        self._last_date = text
         try:
             offset = parsedate_to_datetime(text) - utc_now()
         except (TypeError, ValueError):

@@ -15,9 +15,11 @@ from coatcheck.payloads._threads import in_thread
 
 from ._attempts import count
 from ._errors import was_not_sent
+from ._wire import Wire
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Mapping
     from datetime import datetime
 
     from coatcheck.config import S3Config
@@ -72,6 +74,7 @@ class Clients:
         self._config = config
         self._session = session
         self._stack = AsyncExitStack()
+        self._wire: Wire | None = None
         self.talking: Any = client
         self.signing: Any = client
 
@@ -89,6 +92,7 @@ class Clients:
                 # With it a store that accepts and stays silent is waited for without
                 # an end, since time counts only from the answer to the expectation.
                 self.talking.meta.events.unregister("before-call.s3", add_expect_header)
+                await self._open_wire()
             if public is not None:
                 self.signing = await self._enter(public)
         except BaseException:
@@ -97,7 +101,34 @@ class Clients:
 
     async def close(self) -> None:
         """Close what was opened here."""
+        self._wire = None
         await self._stack.aclose()
+
+    async def call(
+        self, operation: str, parameters: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Make a request: on the wire when it can, else as the SDK does.
+
+        Args:
+            operation: The SDK's name of it.
+            parameters: What the SDK is given.
+        """
+        if self._wire is not None:
+            answer = await self._wire.call(operation, parameters)
+            if answer is not None:
+                return answer
+        answered: Mapping[str, Any] = await getattr(self.talking, operation)(
+            **parameters
+        )
+        return answered
+
+    async def _open_wire(self) -> None:
+        if self._config.wire == "sdk":
+            return
+        wire = Wire(self.talking)
+        await wire.open()
+        self._stack.push_async_callback(wire.close)
+        self._wire = wire
 
     def _warm_up(self) -> None:
         """Make a client in this thread's own loop.

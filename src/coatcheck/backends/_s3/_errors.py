@@ -33,7 +33,7 @@ from coatcheck.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     from ._attempts import Attempts
 
@@ -238,6 +238,24 @@ def _of_silence(
         backend="s3",
         outcome=outcome,
     )
+
+
+def refusal(
+    operation: str, status: int, code: str, headers: Mapping[str, str]
+) -> sdk.ClientError:
+    """Return the SDK's own error of an answer that the SDK has not seen.
+
+    Args:
+        operation: The SDK's name of what was asked for.
+        status: The answer's status.
+        code: The store's own code.
+        headers: The answer's headers by lower-case name.
+    """
+    response: Any = {
+        "Error": {"Code": code},
+        "ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": dict(headers)},
+    }
+    return sdk.ClientError(response, operation)
 
 
 def code_of(error: BaseException | None) -> str:

@@ -129,10 +129,10 @@ class _Chunks:
     async def open(self, **parameters: Any) -> Mapping[str, Any]:
         """Ask for the object or a range of it, and keep the body."""
         bucket = self._bucket
+        given = {"Bucket": bucket.name, "Key": self._key, **bucket.owner()}
+        given |= parameters
         with s3_errors("read", bucket.name, self._key):
-            response: Mapping[str, Any] = await bucket.s3.clients.talking.get_object(
-                Bucket=bucket.name, Key=self._key, **bucket.owner(), **parameters
-            )
+            response = await bucket.s3.clients.call("get_object", given)
         self._body = response["Body"]
         what = f"cannot read {shown(self._key)} in bucket {shown(bucket.name)}"
         check_answer("get_object", response, what, writes=False)

@@ -95,14 +95,12 @@ class RequestingBucket:
         writes: bool,  # noqa: FBT001  # private
         parameters: Mapping[str, Any],
     ) -> Mapping[str, Any]:
-        call = getattr(self.s3.clients.talking, operation)
+        given = {"Bucket": self._name, **self.owner(), **parameters}
         with (
             counted() as attempts,
             s3_errors(doing, self._name, key, writes=writes, attempts=attempts),
         ):
-            response: Mapping[str, Any] = await call(
-                Bucket=self._name, **self.owner(), **parameters
-            )
+            response = await self.s3.clients.call(operation, given)
         what = f"cannot {doing} {shown(key)} in bucket {shown(self._name)}"
         check_answer(operation, response, what, writes=writes)
         self.s3.note_date(response)
