@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -22,7 +21,7 @@ from ._client import Clients
 from ._errors import s3_errors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import Callable, Mapping
 
     from coatcheck.abc import Backend, Bucket
 
@@ -72,35 +71,34 @@ class S3Backend(AsyncResource):
 
     async def check(self) -> None:
         self._check_open()
-        async with self.slot():
-            try:
-                with s3_errors("list the buckets for", "", ""):
-                    await self.clients.talking.list_buckets()
-            except AccessDenied:
-                # The credentials are good, though not for this.
-                return
+        await self.take_slot()
+        try:
+            with s3_errors("list the buckets for", "", ""):
+                await self.clients.talking.list_buckets()
+        except AccessDenied:
+            # The credentials are good, though not for this.
+            return
+        finally:
+            self.give_slot()
 
     def check_open(self) -> None:
         """Raise Closed when the backend is not open here."""
         self._check_open()
 
-    @asynccontextmanager
-    async def slot(self) -> AsyncGenerator[None]:
-        """Hold one of the pool's connections.
+    async def take_slot(self) -> None:
+        """Take one of the pool's connections, which is given back with `give_slot`.
 
         The client's own pool would wait for one without an end.
 
         Raises:
             AtCapacity: None came free in time.
         """
-        await self.take_slot()
         try:
-            yield
-        finally:
-            self.give_slot()
+            self._slots.acquire_nowait()
+        except anyio.WouldBlock:
+            await self._wait_for_slot()
 
-    async def take_slot(self) -> None:
-        """Take one of the pool's connections; see `slot`."""
+    async def _wait_for_slot(self) -> None:
         with anyio.move_on_after(_SLOT_SECONDS):
             await self._slots.acquire()
             return

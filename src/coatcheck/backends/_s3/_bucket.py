@@ -280,6 +280,12 @@ class S3Bucket(CopyingBucket):
 
     async def _allowed(self, expires_in: timedelta) -> timedelta:
         """Return how long a link may live: not beyond the credentials' own end."""
+        if self.s3.config.anonymous:
+            raise UnsupportedOperation(
+                "who has no credentials (S3Config.anonymous) cannot sign links",
+                bucket=self._name,
+                backend="s3",
+            )
         if not timedelta(seconds=1) <= expires_in <= _LONGEST_LINK:
             raise InvalidInput(
                 f"a link to S3 works for 1 second to 7 days, not for {expires_in}"
@@ -294,6 +300,8 @@ async def _checksum(whole: bytes, info: PutInfo) -> dict[str, str]:
     """Return the digest that the store holds the body against."""
     if info.sha256 is not None:
         return {"ChecksumSHA256": base64_of(bytes.fromhex(info.sha256))}
+    if info.md5 is not None:
+        return {"ContentMD5": base64_of(bytes.fromhex(info.md5))}
     running = md5(usedforsecurity=False)
     await feed(running, whole)
     return {"ContentMD5": base64_of(running.digest())}

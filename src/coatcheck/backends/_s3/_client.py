@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import aioboto3
 from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
+from botocore import UNSIGNED
 from botocore.handlers import add_expect_header
 
 from coatcheck.payloads._threads import in_thread
@@ -125,7 +126,7 @@ class Clients:
     async def _open_wire(self) -> None:
         if self._config.wire == "sdk":
             return
-        wire = Wire(self.talking)
+        wire = Wire(self.talking, anonymous=self._config.anonymous)
         await wire.open()
         self._stack.push_async_callback(wire.close)
         self._wire = wire
@@ -144,7 +145,11 @@ class Clients:
         asyncio.run(make())
 
     async def _enter(self, endpoint_url: str | None) -> Any:
-        return await self._stack.enter_async_context(self._make(endpoint_url))
+        client = await self._stack.enter_async_context(self._make(endpoint_url))
+        client.meta.events.register_first(
+            "before-endpoint-resolution.s3", _stay_in_region
+        )
+        return client
 
     def _make(self, endpoint_url: str | None) -> Any:
         config = self._config
@@ -158,7 +163,7 @@ class Clients:
             endpoint_url=endpoint_url,
             verify=config.ca_bundle,
             config=AioConfig(
-                signature_version="s3v4",
+                signature_version=UNSIGNED if config.anonymous else "s3v4",
                 s3={"addressing_style": config.addressing_style},
                 retries={"mode": "standard", "max_attempts": _ATTEMPTS},
                 max_pool_connections=config.max_pool_connections,
@@ -181,3 +186,12 @@ class Clients:
             await credentials.get_frozen_credentials()
         end: datetime | None = getattr(credentials, "_expiry_time", None)
         return end
+
+
+def _stay_in_region(context: dict[str, Any], **_: Any) -> None:
+    """Let links name the bucket's own region.
+
+    The SDK signs them for the global host, which redirects for a day after a bucket
+    was made, and nobody follows a redirect with a signature.
+    """
+    context["use_global_endpoint"] = False

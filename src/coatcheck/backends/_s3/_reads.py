@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from coatcheck._core.names import shown
 from coatcheck._core.ranges import ByteSpan, range_header, resolve_range
 from coatcheck.errors import BackendUnavailable, Closed, CoatcheckError, IntegrityError
 from coatcheck.payloads._body import CHUNK
 from coatcheck.payloads._integrity import VerifiedReader
 
-from ._answers import check_answer
 from ._errors import s3_errors
 from ._metadata import info_of
 
@@ -131,11 +129,10 @@ class _Chunks:
         bucket = self._bucket
         given = {"Bucket": bucket.name, "Key": self._key, **bucket.owner()}
         given |= parameters
-        with s3_errors("read", bucket.name, self._key):
+        with s3_errors("read", bucket.name, self._key) as errors:
             response = await bucket.s3.clients.call("get_object", given)
-        self._body = response["Body"]
-        what = f"cannot read {shown(self._key)} in bucket {shown(bucket.name)}"
-        check_answer("get_object", response, what, writes=False)
+            self._body = response["Body"]
+            errors.check("get_object", response)
         bucket.s3.note_date(response)
         return response
 

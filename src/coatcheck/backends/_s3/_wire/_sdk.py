@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 _MOST_BUCKETS: Final = 1024
-_EXPRESS: Final = "--x-s3"
+_SIGNED_HERE: Final = frozenset({"s3v4", "none"})
 
 
 class Base(NamedTuple):
@@ -23,6 +23,8 @@ class Base(NamedTuple):
     """The host as requests name it, with the port unless it is the scheme's."""
     path: str
     """The path, with a slash at its end."""
+    region: str
+    """The region that signatures name."""
 
 
 class Loan:
@@ -36,12 +38,6 @@ class Loan:
         self._client = client
         self._http = client._endpoint.http_session  # noqa: SLF001  # no other way in
         self._bases: dict[str, Base | None] = {}
-
-    @property
-    def region(self) -> str:
-        """The region that signatures name."""
-        region: str = self._client.meta.region_name
-        return region
 
     async def session(self) -> aiohttp.ClientSession:
         """Return a session of one's own on the client's connections.
@@ -89,17 +85,20 @@ class Loan:
         self._bases[bucket] = None
 
     async def _base(self, bucket: str) -> Base | None:
-        if bucket.endswith(_EXPRESS):
-            return None
-        link: str = await self._client.generate_presigned_url(
-            "head_object", Params={"Bucket": bucket, "Key": "k"}
+        client = self._client
+        context: dict[str, Any] = {}
+        url, headers, _ = await client._resolve_endpoint_ruleset(  # noqa: SLF001
+            client.meta.service_model.operation_model("HeadObject"),
+            {"Bucket": bucket, "Key": "k"},
+            context,
         )
-        url = link.partition("?")[0].removesuffix("k")
-        parts = urlsplit(url)
-        if self._http._proxy_config.proxy_url_for(url) is not None:  # noqa: SLF001
+        proxy = self._http._proxy_config.proxy_url_for(url)  # noqa: SLF001
+        if headers or proxy or context["auth_type"] not in _SIGNED_HERE:
             return None
+        region = context.get("signing", {}).get("region") or client.meta.region_name
+        parts = urlsplit(f"{url.rstrip('/')}/")
         default = {"http": 80, "https": 443}[parts.scheme]
         host = parts.netloc.rpartition("@")[2]
         if parts.port == default:
             host = host.removesuffix(f":{default}")
-        return Base(url, host, parts.path)
+        return Base(parts.geturl(), host, parts.path, region)

@@ -20,17 +20,15 @@ _ALGORITHM: Final = "AWS4-HMAC-SHA256"
 
 
 class Signer:
-    """Signs requests to one region.
+    """Signs requests; a day's key is derived once.
 
     Args:
-        region: The region that signatures name.
         clock: Tells the time, in seconds since 1970.
     """
 
-    def __init__(self, region: str, *, clock: Callable[[], float] = time.time) -> None:
-        self._region = region
+    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._key_for: tuple[str, str] | None = None
+        self._key_for: tuple[str, str, str] | None = None
         self._key = b""
 
     def sign(
@@ -41,6 +39,7 @@ class Signer:
         headers: dict[str, str],
         payload: str,
         credentials: Any,
+        region: str,
     ) -> None:
         """Add to a request's headers what proves who sent it.
 
@@ -52,6 +51,7 @@ class Signer:
                 signed; their values are printable ASCII.
             payload: The body's SHA-256 in hex, or `UNSIGNED`.
             credentials: What the SDK gives: access_key, secret_key, token.
+            region: The region that the signature names.
         """
         stamp = _stamp(int(self._clock()))
         headers["x-amz-date"] = stamp
@@ -63,23 +63,22 @@ class Signer:
         lines = "".join([f"{name}:{_trimmed(headers[name])}\n" for name in names])
         request = f"{method}\n{path}\n{query}\n{lines}\n{signed}\n{payload}"
         day = stamp[:8]
-        scope = f"{day}/{self._region}/s3/aws4_request"
+        scope = f"{day}/{region}/s3/aws4_request"
         hashed = sha256(request.encode()).hexdigest()
         text = f"{_ALGORITHM}\n{stamp}\n{scope}\n{hashed}"
-        key = self._signing_key(credentials.secret_key, day)
+        key = self._signing_key(credentials.secret_key, day, region)
         signature = digest(key, text.encode(), "sha256").hex()
         headers["authorization"] = (
             f"{_ALGORITHM} Credential={credentials.access_key}/{scope},"
             f" SignedHeaders={signed}, Signature={signature}"
         )
 
-    def _signing_key(self, secret: str, day: str) -> bytes:
-        """Return the day's key; it is derived once for a secret and a day."""
-        if self._key_for != (secret, day):
+    def _signing_key(self, secret: str, day: str, region: str) -> bytes:
+        if self._key_for != (secret, day, region):
             key = f"AWS4{secret}".encode()
-            for part in (day, self._region, "s3", "aws4_request"):
+            for part in (day, region, "s3", "aws4_request"):
                 key = digest(key, part.encode(), "sha256")
-            self._key_for, self._key = (secret, day), key
+            self._key_for, self._key = (secret, day, region), key
         return self._key
 
 

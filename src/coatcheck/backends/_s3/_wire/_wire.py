@@ -30,6 +30,7 @@ _LARGE: Final = 1024 * 1024
 _MOST_SAID: Final = 64 * 1024
 _FOUND: Final = frozenset({200, 206})
 _CODE: Final = re.compile(rb"<Code>([A-Za-z]{1,64})</Code>")
+_REFUSED: Final = range(300, 500)
 _ELSEWHERE: Final = frozenset({301, 302, 307, 308})
 # Refusals that say all there is to say; asking again would be told the same.
 _REFUSALS: Final = frozenset({(404, "NoSuchKey"), (412, "PreconditionFailed")})
@@ -41,11 +42,13 @@ class Wire:
 
     Args:
         client: The client.
+        anonymous: Sign nothing.
     """
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, *, anonymous: bool = False) -> None:
         self._loan = Loan(client)
-        self._signer = Signer(self._loan.region)
+        self._anonymous = anonymous
+        self._signer = Signer()
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
@@ -73,14 +76,17 @@ class Wire:
             botocore.exceptions.ClientError: The store refused it for good.
         """
         request = outgoing_of(operation, parameters)
-        give = self._loan.credentials
-        if request is None or give is None:
+        if request is None:
             return None
         bucket = parameters["Bucket"]
         base = await self._loan.base(bucket)
         if base is None:
             return None
-        await self._sign(request, base, await give())
+        if not self._anonymous:
+            give = self._loan.credentials
+            if give is None:
+                return None
+            await self._sign(request, base, await give())
         response = await self._send(request, base)
         if response is None:
             return None
@@ -106,6 +112,7 @@ class Wire:
             headers,
             payload,
             credentials,
+            base.region,
         )
 
     async def _send(
@@ -140,11 +147,17 @@ class Wire:
         status, headers = response.status, headers_of(response)
         answer = answer_of(status, headers) if status in _FOUND else None
         if answer is not None and request.method == "GET":
+            if "content-length" not in headers:
+                response.close()
+                return None
             answer["Body"] = Body(response)
             return answer
         said = await _said(response)
         if answer is not None:
             return answer
+        if status in _REFUSED:
+            # It is known what became of this attempt: nothing.
+            count(-1)
         self._heed(bucket, status, said)
         code = _code(request.method, status, said)
         if (status, code) in _REFUSALS:
