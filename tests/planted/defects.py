@@ -155,7 +155,7 @@ ON_S3 = (
     defect(
         "Update has no condition",
         f"{S3}/_conditions.py",
-        'return {"IfMatch": f\'"{mode.etag}"\'}',
+        'return {"IfMatch": quoted(mode.etag)}',
         "return {}",
         f"{S3_GAPS}::test_conditions_are_sent",
     ),
@@ -235,15 +235,15 @@ ON_S3 = (
     ),
     defect(
         "a body that was not read keeps its connection",
-        f"{S3}/_reads.py",
+        f"{S3}/_chunks.py",
         "            self._body.close()\n",
         "",
         f"{S3_GAPS}::test_a_body_that_is_left_frees_its_connection",
     ),
     defect(
         "a body that broke off goes on with another object",
-        f"{S3}/_reads.py",
-        "await self.open(Range=span, IfMatch=f'\"{self._etag}\"')",
+        f"{S3}/_chunks.py",
+        "await self.open(Range=span, IfMatch=quoted(etag))",
         "await self.open(Range=span)",
         f"{S3_GAPS}::test_a_body_does_not_go_on_with_another_object",
     ),

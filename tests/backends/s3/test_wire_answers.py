@@ -383,3 +383,19 @@ async def test_an_update_is_one_conditional_put(host, opened):
         await bucket.put("k", BODY, mode=Update("old"))
     assert 'if-match: "old"' in host.heads[0].lower()
     assert len(host.heads) == 1
+
+
+async def test_a_large_body_that_is_there_is_not_sent(host, opened):
+    """A create asks first when that is cheaper than sending."""
+    large = bytes(2**20)
+    host.script = lambda head, _: (
+        answer(b"", headers=TOLD, length=len(large))
+        if head.startswith("HEAD")
+        else said(412, "PreconditionFailed")
+    )
+    async with opened() as bucket:
+        with pytest.raises(AlreadyExists):
+            await bucket.put("k", large, mode=Write.CREATE)
+        with pytest.raises(AlreadyExists):
+            await bucket.put("k", large[1:], mode=Write.CREATE)
+    assert [head.split()[0] for head in host.heads] == ["HEAD", "PUT", "HEAD"]

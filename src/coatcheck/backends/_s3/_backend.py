@@ -93,10 +93,16 @@ class S3Backend(AsyncResource):
         Raises:
             AtCapacity: None came free in time.
         """
+        if not self.take_free_slot():
+            await self._wait_for_slot()
+
+    def take_free_slot(self) -> bool:
+        """Take a connection if one is free; return whether it was."""
         try:
             self._slots.acquire_nowait()
         except anyio.WouldBlock:
-            await self._wait_for_slot()
+            return False
+        return True
 
     async def _wait_for_slot(self) -> None:
         with anyio.move_on_after(_SLOT_SECONDS):

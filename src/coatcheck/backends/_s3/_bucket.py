@@ -28,10 +28,10 @@ from coatcheck.payloads._integrity import feed
 from ._conditions import condition_of
 from ._copies import CopyingBucket
 from ._errors import s3_errors
-from ._metadata import etag_of, put_parameters
+from ._metadata import etag_of, put_parameters, quoted
 from ._multipart import base64_of
 from ._reads import S3Read
-from ._requests import is_possible
+from ._requests import MIB, is_possible
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
@@ -58,6 +58,8 @@ _CONDITIONAL: Final = frozenset(
 )
 _LONGEST_LINK: Final = timedelta(days=7)
 _DELETE_STEP: Final = 1000
+_WORTH_A_LOOK: Final = MIB
+"""Bytes from which it is asked whether they are there before they are sent."""
 
 
 class S3Bucket(CopyingBucket):
@@ -120,6 +122,8 @@ class S3Bucket(CopyingBucket):
         def is_ours(standing: ObjectInfo) -> bool:
             return standing.write_id == info.write_id
 
+        if mode is Write.CREATE and len(whole) >= _WORTH_A_LOOK:
+            await self.refuse_standing(key)
         return await self.settled(key, is_ours, mode, send)
 
     def get(
@@ -148,7 +152,7 @@ class S3Bucket(CopyingBucket):
             return
         condition: dict[str, Any] = {}
         if if_match is not None:
-            condition["IfMatch"] = f'"{if_match}"'
+            condition["IfMatch"] = quoted(if_match)
         try:
             await self.request(
                 "delete_object", "delete", key, writes=True, Key=key, **condition

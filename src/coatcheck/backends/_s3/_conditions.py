@@ -29,6 +29,7 @@ from coatcheck.errors import (
 )
 
 from ._errors import code_of
+from ._metadata import quoted
 from ._requests import RequestingBucket, receipt_of
 from ._shield import to_completion
 
@@ -135,6 +136,15 @@ class ConditionalBucket(RequestingBucket):
             backend="s3",
         )
 
+    async def refuse_standing(self, key: str) -> None:
+        """Refuse to create what stands there already, before its bytes are sent.
+
+        Raises:
+            AlreadyExists: An object stands there.
+        """
+        if await self.standing(key) is not None:
+            raise self._refused(key, Write.CREATE)
+
     async def _own(
         self, key: str, is_ours: Callable[[ObjectInfo], bool], error: CoatcheckError
     ) -> Receipt | None:
@@ -226,5 +236,5 @@ class ConditionalBucket(RequestingBucket):
 def condition_of(mode: WriteMode) -> dict[str, str]:
     """Return a mode as the SDK's parameter."""
     if isinstance(mode, Update):
-        return {"IfMatch": f'"{mode.etag}"'}
+        return {"IfMatch": quoted(mode.etag)}
     return {"IfNoneMatch": "*"} if mode is Write.CREATE else {}

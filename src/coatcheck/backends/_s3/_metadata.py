@@ -105,6 +105,11 @@ def etag_of(response: Mapping[str, Any]) -> str:
     return str(response.get("ETag", "")).strip('"')
 
 
+def quoted(etag: str) -> str:
+    """Return an ETag as requests carry it."""
+    return f'"{etag}"'
+
+
 def kept_by_update(standing: ObjectInfo, info: PutInfo) -> PutInfo:
     """Return an update's metadata, with what an update leaves as it was."""
     return replace(

@@ -44,7 +44,7 @@ class Pieces:
     def __init__(self, source: Source, running: Hasher | None) -> None:
         self._source = source
         self._running = running
-        self._left = b""
+        self._left = memoryview(b"")
         self._given = 0
 
     def __aiter__(self) -> Self:
@@ -52,17 +52,23 @@ class Pieces:
 
     async def __anext__(self) -> bytes:
         wanted = PIECE if self._given < _LONGER_AFTER else 2 * PIECE
-        gathered = bytearray(self._left)
-        while len(gathered) < wanted:
+        gathered = [self._left]
+        missing = wanted - len(self._left)
+        while missing > 0:
             chunk = await anext(self._source, None)
             if chunk is None:
                 break
             if self._running is not None:
                 await feed(self._running, chunk)
-            gathered += chunk
-        if not gathered:
+            gathered.append(memoryview(chunk))
+            missing -= len(chunk)
+        last = gathered[-1]
+        cut = len(last) + min(missing, 0)
+        gathered[-1], self._left = last[:cut], last[cut:]
+        # The one copy that is made of it.
+        piece = b"".join(gathered)
+        if not piece:
             raise StopAsyncIteration
-        piece, self._left = bytes(gathered[:wanted]), bytes(gathered[wanted:])
         self._given += 1
         return piece
 
