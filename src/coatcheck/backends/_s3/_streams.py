@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from coatcheck.errors import CoatcheckError, OutcomeUnknown
+from coatcheck.errors import CoatcheckError, InvalidInput, OutcomeUnknown
 from coatcheck.payloads._integrity import feed
 from coatcheck.payloads._parallel import in_parallel
 
 from ._multipart import MultipartBucket
-from ._requests import MIB
+from ._requests import LIMITS, MIB
 from ._shield import to_completion
 
 if TYPE_CHECKING:
@@ -27,23 +27,35 @@ if TYPE_CHECKING:
     from coatcheck.payloads._body import Source
 
 PIECE: Final = 8 * MIB
-"""Bytes of a part; later ones are twice as long, so that 10 000 of them reach."""
+"""Bytes of a part at least."""
+_LONGEST_PIECE: Final = 32 * MIB
 _LONGER_AFTER: Final = 5000
-_AT_ONCE: Final = 4
+_IN_FLIGHT: Final = 32 * MIB
+_OF_GROWING: Final = 3
 _ABORT_SECONDS: Final = 20
 
 
 class Pieces:
     """A source cut into pieces, hashed on the way.
 
+    Those of a known length are as long as 10 000 of them need to be. Others begin
+    short and become twice as long half-way, since most streams are no long ones.
+
     Args:
         source: The source.
         running: What hashes it, None when nobody asks.
+
+    Raises:
+        InvalidInput: The source is longer than parts of 32 MiB reach.
     """
 
     def __init__(self, source: Source, running: Hasher | None) -> None:
         self._source = source
         self._running = running
+        self._length = PIECE
+        self._grows = source.size is None
+        if source.size is not None:
+            self._length = _piece_length(source.size)
         self._left = memoryview(b"")
         self._given = 0
 
@@ -51,7 +63,9 @@ class Pieces:
         return self
 
     async def __anext__(self) -> bytes:
-        wanted = PIECE if self._given < _LONGER_AFTER else 2 * PIECE
+        if self._grows and self._given == _LONGER_AFTER:
+            self._length *= 2
+        wanted = self._length
         gathered = [self._left]
         missing = wanted - len(self._left)
         while missing > 0:
@@ -69,8 +83,30 @@ class Pieces:
         piece = b"".join(gathered)
         if not piece:
             raise StopAsyncIteration
+        if self._given == LIMITS.max_parts:
+            raise InvalidInput(
+                f"a stream of unknown length ends after {LIMITS.max_parts} parts; say"
+                " its size, or give a path"
+            )
         self._given += 1
         return piece
+
+    @property
+    def at_once(self) -> int:
+        """How many pieces may be in flight."""
+        return _OF_GROWING if self._grows else max(1, _IN_FLIGHT // self._length)
+
+    def is_one(self, first: bytes) -> bool:
+        """Tell whether the first piece is the last one as well."""
+        return len(first) < self._length
+
+
+def _piece_length(size: int) -> int:
+    length = max(PIECE, -(-size // (LIMITS.max_parts or 1)))
+    if length > _LONGEST_PIECE:
+        most = _LONGEST_PIECE * (LIMITS.max_parts or 1) // 2**30
+        raise InvalidInput(f"an object has at most {most} GiB here, not {size} bytes")
+    return length
 
 
 class StreamingBucket(MultipartBucket, ABC):
@@ -89,13 +125,13 @@ class StreamingBucket(MultipartBucket, ABC):
         running = None if info.sha256 or info.pinned else sha256()
         pieces = Pieces(source, running)
         first = await anext(pieces, b"")
-        second = await anext(pieces, b"") if len(first) == PIECE else b""
+        second = b"" if pieces.is_one(first) else await anext(pieces, b"")
         if not second:
             if running is not None:
                 info = replace(info, sha256=running.hexdigest())
             return await self.put_whole(key, first, info, mode)
         receipt = await self._put_parts(
-            key, _numbered(first, second, pieces), info, mode
+            key, _numbered(first, second, pieces), info, mode, pieces.at_once
         )
         if running is None:
             return receipt
@@ -107,6 +143,7 @@ class StreamingBucket(MultipartBucket, ABC):
         numbered: AsyncGenerator[tuple[int, bytes]],
         info: PutInfo,
         mode: WriteMode,
+        at_once: int,
     ) -> Receipt:
         upload = await to_completion(
             self.initiate(key, info=info, mode=mode), undo=self._abort_quietly
@@ -120,7 +157,7 @@ class StreamingBucket(MultipartBucket, ABC):
 
         try:
             async with aclosing(numbered):
-                parts = await in_parallel(numbered, send, at_once=_AT_ONCE)
+                parts = await in_parallel(numbered, send, at_once=at_once)
             return await self.complete(upload, parts)
         except OutcomeUnknown:
             # The completion may still be under way; a sweep takes what is left.
