@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +29,18 @@ _READ_SECONDS: Final = 60
 _ATTEMPTS: Final = 3
 
 
+class _Shared(io.BytesIO):
+    """A body that is asked for its length without being copied for it."""
+
+    def __init__(self, whole: bytes) -> None:
+        super().__init__(whole)
+        self._whole = whole
+
+    def getbuffer(self) -> memoryview:
+        # That of BytesIO admits writing, so it makes a copy: of each part in flight.
+        return memoryview(self._whole)
+
+
 class _CheckedSession(AIOHTTPSession):
     """The SDK's connections, to hosts that have the certificate's name.
 
@@ -44,6 +57,8 @@ class _CheckedSession(AIOHTTPSession):
 
     async def send(self, request: Any) -> Any:
         count(+1)
+        if type(request.body) is io.BytesIO:
+            request.body = _Shared(request.body.getvalue())
         try:
             return await super().send(request)
         except Exception as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import aclosing
+from collections import deque
 from dataclasses import replace
 from hashlib import md5, sha256
 from typing import TYPE_CHECKING, Final
@@ -19,7 +19,6 @@ from ._requests import MIB
 from ._shield import to_completion
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
     from typing import Self
 
     from coatcheck._core.digests import Hasher
@@ -34,7 +33,9 @@ _ABORT_SECONDS: Final = 20
 
 
 class Pieces:
-    """A source cut into pieces, hashed on the way.
+    """A source cut into pieces, numbered from 1 and hashed on the way.
+
+    No more than one piece is held when they are taken one by one.
 
     Args:
         source: The source.
@@ -45,26 +46,42 @@ class Pieces:
         self._source = source
         self._running = running
         self._left = b""
+        self._ahead: deque[bytes] = deque()
         self._given = 0
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> bytes:
+    async def __anext__(self) -> tuple[int, bytes]:
+        piece = self._ahead.popleft() if self._ahead else await self._gathered()
+        if not piece:
+            raise StopAsyncIteration
+        self._given += 1
+        return self._given, piece
+
+    async def only_one(self) -> bytes | None:
+        """Return the only piece, None when there are several."""
+        first = await self._gathered()
+        second = await self._gathered() if len(first) == PIECE else b""
+        if not second:
+            return first
+        self._ahead.extend((first, second))
+        return None
+
+    async def _gathered(self) -> bytes:
         wanted = PIECE if self._given < _LONGER_AFTER else 2 * PIECE
-        gathered = bytearray(self._left)
-        while len(gathered) < wanted:
+        chunks, length = [self._left], len(self._left)
+        while length < wanted:
             chunk = await anext(self._source, None)
             if chunk is None:
                 break
             if self._running is not None:
                 await feed(self._running, chunk)
-            gathered += chunk
-        if not gathered:
-            raise StopAsyncIteration
-        piece, self._left = bytes(gathered[:wanted]), bytes(gathered[wanted:])
-        self._given += 1
-        return piece
+            chunks.append(chunk)
+            length += len(chunk)
+        kept = len(chunks[-1]) - max(length - wanted, 0)
+        chunks[-1], self._left = chunks[-1][:kept], chunks[-1][kept:]
+        return b"".join(chunks)
 
 
 class StreamingBucket(MultipartBucket, ABC):
@@ -82,25 +99,18 @@ class StreamingBucket(MultipartBucket, ABC):
         """Write a body that flows: at once when it is short, else in parts."""
         running = None if info.sha256 or info.pinned else sha256()
         pieces = Pieces(source, running)
-        first = await anext(pieces, b"")
-        second = await anext(pieces, b"") if len(first) == PIECE else b""
-        if not second:
+        whole = await pieces.only_one()
+        if whole is not None:
             if running is not None:
                 info = replace(info, sha256=running.hexdigest())
-            return await self.put_whole(key, first, info, mode)
-        receipt = await self._put_parts(
-            key, _numbered(first, second, pieces), info, mode
-        )
+            return await self.put_whole(key, whole, info, mode)
+        receipt = await self._put_parts(key, pieces, info, mode)
         if running is None:
             return receipt
         return replace(receipt, sha256=running.hexdigest())
 
     async def _put_parts(
-        self,
-        key: str,
-        numbered: AsyncGenerator[tuple[int, bytes]],
-        info: PutInfo,
-        mode: WriteMode,
+        self, key: str, pieces: Pieces, info: PutInfo, mode: WriteMode
     ) -> Receipt:
         upload = await to_completion(
             self.initiate(key, info=info, mode=mode), undo=self._abort_quietly
@@ -113,8 +123,7 @@ class StreamingBucket(MultipartBucket, ABC):
             return await self.send_part(upload, number, piece, running.digest())
 
         try:
-            async with aclosing(numbered):
-                parts = await in_parallel(numbered, send, at_once=_AT_ONCE)
+            parts = await in_parallel(pieces, send, at_once=_AT_ONCE)
             return await self.complete(upload, parts)
         except OutcomeUnknown:
             # The completion may still be under way; a sweep takes what is left.
@@ -130,14 +139,3 @@ class StreamingBucket(MultipartBucket, ABC):
                 await self.abort(upload)
             except CoatcheckError:
                 return
-
-
-async def _numbered(
-    first: bytes, second: bytes, pieces: Pieces
-) -> AsyncGenerator[tuple[int, bytes]]:
-    yield 1, first
-    yield 2, second
-    number = 2
-    async for piece in pieces:
-        number += 1
-        yield number, piece
