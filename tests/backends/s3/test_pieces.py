@@ -62,7 +62,9 @@ async def test_every_byte_is_in_one_piece(monkeypatch, step, known):
 
     running = sha256()
     async with open_source(flow(), len(body) if known else None) as source:
-        pieces = [piece async for piece in Pieces(source, running)]
+        numbered = [item async for item in Pieces(source, running)]
+    pieces = [piece for _, piece in numbered]
+    assert [number for number, _ in numbered] == list(range(1, len(pieces) + 1))
     assert b"".join(pieces) == body
     assert running.digest() == sha256(body).digest()
     lengths = [10] * 9 if known else [10, 10, 10, 20, 20, 20]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +16,7 @@ from botocore.handlers import add_expect_header
 from coatcheck.payloads._threads import in_thread
 
 from ._attempts import count
+from ._bodies import SharedBytes
 from ._errors import was_not_sent
 from ._wire import Wire
 
@@ -47,6 +49,8 @@ class _CheckedSession(AIOHTTPSession):
 
     async def send(self, request: Any) -> Any:
         count(+1)
+        if type(request.body) is io.BytesIO:
+            request.body = SharedBytes(request.body.getvalue())
         try:
             return await super().send(request)
         except Exception as error:

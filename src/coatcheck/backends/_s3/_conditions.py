@@ -130,7 +130,7 @@ class ConditionalBucket(RequestingBucket):
             await anyio.sleep(_PAUSE * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311
         raise BackendUnavailable(
             f"object {key!a} in bucket {self._name!a} is written by others all the"
-            " time; try again",
+            " time, or is a folder to the store; try again, or take another key",
             bucket=self._name,
             key=key,
             backend="s3",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import aclosing
+from collections import deque
 from dataclasses import replace
 from hashlib import md5, sha256
 from typing import TYPE_CHECKING, Final
@@ -19,7 +19,6 @@ from ._requests import LIMITS, MIB
 from ._shield import to_completion
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
     from typing import Self
 
     from coatcheck._core.digests import Hasher
@@ -36,10 +35,11 @@ _ABORT_SECONDS: Final = 20
 
 
 class Pieces:
-    """A source cut into pieces, hashed on the way.
+    """A source cut into pieces, numbered from 1 and hashed on the way.
 
     Those of a known length are as long as 10 000 of them need to be. Others begin
-    short and become twice as long half-way, since most streams are no long ones.
+    short and become twice as long half-way, since most streams are no long ones. No
+    more than one piece is held when they are taken one by one.
 
     Args:
         source: The source.
@@ -57,17 +57,43 @@ class Pieces:
         if source.size is not None:
             self._length = _piece_length(source.size)
         self._left = memoryview(b"")
+        self._ahead: deque[bytes] = deque()
         self._given = 0
+
+    @property
+    def at_once(self) -> int:
+        """How many pieces may be in flight."""
+        return _OF_GROWING if self._grows else max(1, _IN_FLIGHT // self._length)
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> bytes:
+    async def __anext__(self) -> tuple[int, bytes]:
         if self._grows and self._given == _LONGER_AFTER:
             self._length *= 2
-        wanted = self._length
+        piece = self._ahead.popleft() if self._ahead else await self._gathered()
+        if not piece:
+            raise StopAsyncIteration
+        if self._given == LIMITS.max_parts:
+            raise InvalidInput(
+                f"a stream of unknown length ends after {LIMITS.max_parts} parts; say"
+                " its size, or give a path"
+            )
+        self._given += 1
+        return self._given, piece
+
+    async def only_one(self) -> bytes | None:
+        """Return the only piece, None when there are several."""
+        first = await self._gathered()
+        second = await self._gathered() if len(first) == self._length else b""
+        if not second:
+            return first
+        self._ahead.extend((first, second))
+        return None
+
+    async def _gathered(self) -> bytes:
         gathered = [self._left]
-        missing = wanted - len(self._left)
+        missing = self._length - len(self._left)
         while missing > 0:
             chunk = await anext(self._source, None)
             if chunk is None:
@@ -80,25 +106,7 @@ class Pieces:
         cut = len(last) + min(missing, 0)
         gathered[-1], self._left = last[:cut], last[cut:]
         # The one copy that is made of it.
-        piece = b"".join(gathered)
-        if not piece:
-            raise StopAsyncIteration
-        if self._given == LIMITS.max_parts:
-            raise InvalidInput(
-                f"a stream of unknown length ends after {LIMITS.max_parts} parts; say"
-                " its size, or give a path"
-            )
-        self._given += 1
-        return piece
-
-    @property
-    def at_once(self) -> int:
-        """How many pieces may be in flight."""
-        return _OF_GROWING if self._grows else max(1, _IN_FLIGHT // self._length)
-
-    def is_one(self, first: bytes) -> bool:
-        """Tell whether the first piece is the last one as well."""
-        return len(first) < self._length
+        return b"".join(gathered)
 
 
 def _piece_length(size: int) -> int:
@@ -124,26 +132,18 @@ class StreamingBucket(MultipartBucket, ABC):
         """Write a body that flows: at once when it is short, else in parts."""
         running = None if info.sha256 or info.pinned else sha256()
         pieces = Pieces(source, running)
-        first = await anext(pieces, b"")
-        second = b"" if pieces.is_one(first) else await anext(pieces, b"")
-        if not second:
+        whole = await pieces.only_one()
+        if whole is not None:
             if running is not None:
                 info = replace(info, sha256=running.hexdigest())
-            return await self.put_whole(key, first, info, mode)
-        receipt = await self._put_parts(
-            key, _numbered(first, second, pieces), info, mode, pieces.at_once
-        )
+            return await self.put_whole(key, whole, info, mode)
+        receipt = await self._put_parts(key, pieces, info, mode)
         if running is None:
             return receipt
         return replace(receipt, sha256=running.hexdigest())
 
     async def _put_parts(
-        self,
-        key: str,
-        numbered: AsyncGenerator[tuple[int, bytes]],
-        info: PutInfo,
-        mode: WriteMode,
-        at_once: int,
+        self, key: str, pieces: Pieces, info: PutInfo, mode: WriteMode
     ) -> Receipt:
         upload = await to_completion(
             self.initiate(key, info=info, mode=mode), undo=self._abort_quietly
@@ -156,8 +156,7 @@ class StreamingBucket(MultipartBucket, ABC):
             return await self.send_part(upload, number, piece, running.digest())
 
         try:
-            async with aclosing(numbered):
-                parts = await in_parallel(numbered, send, at_once=at_once)
+            parts = await in_parallel(pieces, send, at_once=pieces.at_once)
             return await self.complete(upload, parts)
         except OutcomeUnknown:
             # The completion may still be under way; a sweep takes what is left.
@@ -173,14 +172,3 @@ class StreamingBucket(MultipartBucket, ABC):
                 await self.abort(upload)
             except CoatcheckError:
                 return
-
-
-async def _numbered(
-    first: bytes, second: bytes, pieces: Pieces
-) -> AsyncGenerator[tuple[int, bytes]]:
-    yield 1, first
-    yield 2, second
-    number = 2
-    async for piece in pieces:
-        number += 1
-        yield number, piece

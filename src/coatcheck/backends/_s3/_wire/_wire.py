@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from hashlib import sha256
-from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 from yarl import URL
 
 from coatcheck.backends._s3._attempts import count
+from coatcheck.backends._s3._bodies import SharedBytes
 from coatcheck.backends._s3._errors import refusal, was_not_sent
 from coatcheck.payloads._integrity import feed
 
@@ -122,7 +122,7 @@ class Wire:
         query = f"?{request.query}" if request.query else ""
         body: Any = request.body
         if body is not None and len(body) >= _LARGE:
-            body = BytesIO(body)
+            body = SharedBytes(body)
         count(+1)
         try:
             return await self._session.request(
