@@ -6,6 +6,7 @@ Test yours with the classes of `coatcheck.testing`.
 from __future__ import annotations
 
 from coatcheck._core.digests import DigestAlgorithm
+from coatcheck._core.extensions import Extension, FromCreation, FromNow, Until
 from coatcheck._core.objects import ObjectEntry, ObjectInfo, Page, PutInfo
 from coatcheck._core.ranges import ByteOffset, ByteRange, ByteSpan, ByteSuffix
 from coatcheck._core.signing import SignedRequest, SignGet, SignPut
@@ -23,7 +24,7 @@ from coatcheck._core.writes import (
 from ._backend import NO_INFO, AsyncReadable, Backend, Body, Bucket
 from ._capabilities import (
     CanCopy,
-    CanMultipart,
+    CanExpire,
     CanScan,
     CanSign,
     CanSweep,
@@ -35,6 +36,7 @@ from ._capabilities import (
 from ._observer import Event, Observer
 from ._reader import Reader, Verified
 from ._resource import AsyncResource
+from ._uploads import CanMultipart, CanResume
 
 __all__ = (
     "NO_INFO",
@@ -48,7 +50,9 @@ __all__ = (
     "ByteSpan",
     "ByteSuffix",
     "CanCopy",
+    "CanExpire",
     "CanMultipart",
+    "CanResume",
     "CanScan",
     "CanSign",
     "CanSweep",
@@ -56,6 +60,9 @@ __all__ = (
     "Capability",
     "DigestAlgorithm",
     "Event",
+    "Extension",
+    "FromCreation",
+    "FromNow",
     "Limits",
     "ObjectEntry",
     "ObjectInfo",
@@ -69,6 +76,7 @@ __all__ = (
     "SignPut",
     "SignedRequest",
     "Swept",
+    "Until",
     "Update",
     "Upload",
     "Verified",
