@@ -21,6 +21,7 @@ from coatcheck._core.writes import (
     WriteMode,
 )
 
+from ._access import Credentials, ServiceAccess
 from ._backend import NO_INFO, AsyncReadable, Backend, Body, Bucket
 from ._capabilities import (
     CanCopy,
@@ -58,6 +59,7 @@ __all__ = (
     "CanSweep",
     "CanUpdate",
     "Capability",
+    "Credentials",
     "DigestAlgorithm",
     "Event",
     "Extension",
@@ -72,6 +74,7 @@ __all__ = (
     "PutInfo",
     "Reader",
     "Receipt",
+    "ServiceAccess",
     "SignGet",
     "SignPut",
     "SignedRequest",
