@@ -28,6 +28,9 @@ ROOMS = {
     "wrappers": {"errors", "_core", "abc", "payloads"},
     "backends": {"errors", "_core", "config", "abc", "payloads", "wrappers"},
     "stashes": {"errors", "_core", "config", "abc", "payloads", "wrappers"},
+    "objects": {
+        *("errors", "_core", "config", "abc", "payloads", "wrappers", "backends"),
+    },
     "_app": {
         *("errors", "_core", "config", "abc", "payloads", "wrappers"),
         *("backends", "stashes"),

@@ -9,7 +9,9 @@ import pytest
 from coatcheck.abc import (
     Bucket,
     CanCopy,
+    CanExpire,
     CanMultipart,
+    CanResume,
     CanScan,
     CanSign,
     CanSweep,
@@ -22,7 +24,10 @@ from coatcheck.wrappers._forwarding import ForwardingBucket
 from coatcheck.wrappers._reading import ForwardingReader
 from coatcheck.wrappers._scoped import ScopedBucket
 
-CONTRACTS = (Bucket, CanCopy, CanMultipart, CanScan, CanSign, CanSweep, CanUpdate)
+CONTRACTS = (
+    *(Bucket, CanCopy, CanExpire, CanMultipart, CanResume, CanScan, CanSign),
+    *(CanSweep, CanUpdate),
+)
 
 
 def methods_of(*contracts):

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 CAPABILITIES: Final = frozenset(Capability) - {
     Capability.EXPIRES,
+    Capability.RESUME,
     Capability.GENERATION,
     Capability.IMMEDIATE,
 }
