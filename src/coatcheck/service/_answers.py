@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from coatcheck._core.objects import nothing
 from coatcheck.errors import (
     AtCapacity,
     BackendUnavailable,
@@ -24,11 +26,9 @@ from coatcheck.errors import (
     Unsupported,
 )
 
-from ._refusals import NOTHING, Refusal, busy
+from ._refusals import Refusal, busy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ._exchange import Exchange
 
 _SOON: Final = timedelta(seconds=1)
@@ -69,7 +69,7 @@ class Problem:
     """What is told; `""` is an empty body."""
     causes: tuple[str, ...] = ()
     """What led to it, latest first."""
-    headers: Mapping[str, str] = NOTHING
+    headers: Mapping[str, str] = field(default_factory=nothing)
     """Further headers."""
 
     def document(self) -> dict[str, object]:

@@ -14,7 +14,7 @@ from ._tokens import Tokens
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ._config import Permission, ServiceConfig
+    from ._config import ServiceConfig
     from ._exchange import Exchange
     from ._grants import Grant
     from ._targets import Target
@@ -103,7 +103,7 @@ class _Reporting:
     def __init__(self, grant: Grant) -> None:
         self._grant = grant
 
-    def check(self, permission: Permission, target: Target | None) -> None:
+    def check(self, permission: str, target: Target | None) -> None:
         try:
             self._grant.check(permission, target)
         except Refusal as refusal:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Self
 
-    from coatcheck.payloads._integrity import Hasher
+    from coatcheck._core.digests import Hasher
 
     from ._exchange import Exchange
 
@@ -100,9 +100,10 @@ class RequestBody:
 
     async def _next(self) -> bytes:
         """Return what comes next, which may be nothing."""
-        with anyio.move_on_after(self._pause) as waiting:
+        message = None
+        with anyio.move_on_after(self._pause):
             message = await self._receive()
-        if waiting.cancelled_caught:
+        if message is None:
             raise Refusal(
                 408,
                 f"client error: nothing of the body came for {self._pause:g} s",

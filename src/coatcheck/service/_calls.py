@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from coatcheck.abc import PutInfo
     from coatcheck.wrappers import ExpiringBucket
 
-    from ._config import Permission
     from ._exchange import Exchange
     from ._grants import Grant
     from ._service import Service
@@ -49,7 +48,7 @@ class Call:
         """The key of the target in the bucket."""
         return self.target.location.stored_key
 
-    def allow(self, permission: Permission) -> None:
+    def allow(self, permission: str) -> None:
         """Refuse the request unless it may do this to its target.
 
         Raises:

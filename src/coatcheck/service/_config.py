@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
@@ -18,7 +17,9 @@ from pydantic import (
     model_validator,
 )
 
+from coatcheck._core.frozen import FrozenTexts
 from coatcheck._core.names import check_prefix
+from coatcheck._core.permissions import ADMIN_USAGE, Permission
 from coatcheck._core.scopes import Scope, check_usecase
 from coatcheck.config import Names, Refusing, S3Config, Seconds, Url
 from coatcheck.errors import InvalidInput
@@ -28,21 +29,14 @@ _LEAST_KEY: Final = 16
 _FOREVER: Final = timedelta(days=36_500)
 
 
-class Permission(StrEnum):
-    """What a token may allow."""
-
-    READ = "object.read"
-    """Get, head and scan."""
-    WRITE = "object.write"
-    """Put, extend, and uploads of every kind."""
-    DELETE = "object.delete"
-    """Delete."""
-    USAGE = "admin.usage"
-    """See what all usecases and scopes hold; no part of any other permission."""
+_PERMISSIONS: Final = frozenset({*Permission, ADMIN_USAGE})
 
 
-OBJECT_PERMISSIONS: Final = frozenset(Permission) - {Permission.USAGE}
-"""What a key may give unless it says otherwise."""
+def _permissions(given: frozenset[str]) -> frozenset[str]:
+    unknown = given - _PERMISSIONS
+    if unknown:
+        raise ValueError(f"{min(unknown)[:40]!a} is none of {sorted(_PERMISSIONS)}")
+    return given
 
 
 def _usecases(given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -59,11 +53,20 @@ def _scopes(given: Mapping[str, str]) -> Mapping[str, str]:
         Scope(tuple(given.items()))
     except InvalidInput as error:
         raise ValueError(error.message) from None
-    return MappingProxyType(dict(given))
+    return FrozenTexts(given)
 
 
 def _listed(given: object) -> object:
     return tuple(given) if isinstance(given, list) else given
+
+
+def _nobody() -> Mapping[str, Any]:
+    # Made anew each time, since pydantic would copy a default deeply.
+    return MappingProxyType({})
+
+
+def _a_set(given: object) -> object:
+    return frozenset(given) if isinstance(given, list | tuple | set) else given
 
 
 _Scopes = Annotated[Mapping[str, str], AfterValidator(_scopes)]
@@ -74,9 +77,9 @@ class AuthKey(Refusing):
 
     public_keys: Names = Field(min_length=1)
     """PEM texts of Ed25519 public keys; several while keys are being rotated."""
-    permissions: Annotated[frozenset[Permission], BeforeValidator(frozenset)] = (
-        OBJECT_PERMISSIONS
-    )
+    permissions: Annotated[
+        frozenset[str], BeforeValidator(_a_set), AfterValidator(_permissions)
+    ] = frozenset(Permission.max())
     """The most that its tokens may allow."""
 
 
@@ -107,7 +110,7 @@ class Killswitch(Refusing):
 
     usecase: str | None = None
     """The usecase."""
-    scopes: _Scopes = MappingProxyType({})
+    scopes: _Scopes = FrozenTexts({})
     """Scopes with these values."""
     service: str | None = None
     """A glob of what `x-downstream-service` says."""
@@ -124,7 +127,7 @@ class RateRule(Refusing):
 
     usecase: str | None = None
     """The usecase."""
-    scopes: _Scopes = MappingProxyType({})
+    scopes: _Scopes = FrozenTexts({})
     """Scopes with these values."""
     per_second: float = Field(gt=0, le=1e9)
     """Requests a second."""
@@ -161,7 +164,7 @@ class ServiceConfig(Refusing):
     auth: Literal["enforce", "report", "off"] = "enforce"
     """Whether who asks must prove what it may; `report` only logs failures."""
     auth_keys: Annotated[Mapping[str, AuthKey], AfterValidator(MappingProxyType)] = (
-        MappingProxyType({})
+        Field(default_factory=_nobody)
     )
     """Who may sign, by key id."""
     compat_scopes: bool = False
@@ -177,8 +180,8 @@ class ServiceConfig(Refusing):
     lies in the storage."""
     root_path: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
     """What stands before every path, when a proxy serves it below one."""
-    usecases: Annotated[Mapping[str, UsecasePolicy], AfterValidator(_usecases)] = (
-        MappingProxyType({})
+    usecases: Annotated[Mapping[str, UsecasePolicy], AfterValidator(_usecases)] = Field(
+        default_factory=_nobody
     )
     """Policies of usecases; others have none."""
     killswitches: Annotated[tuple[Killswitch, ...], BeforeValidator(_listed)] = ()

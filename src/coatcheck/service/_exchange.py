@@ -8,7 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import unquote_to_bytes
 
-from ._refusals import NOTHING, Refusal
+from coatcheck._core.objects import NOTHING
+
+from ._refusals import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

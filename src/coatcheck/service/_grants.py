@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from ._config import Permission
+from coatcheck._core.permissions import Permission
+
 from ._refusals import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ._targets import Target
 
 _ANY: Final = "*"
@@ -19,7 +19,7 @@ _ANY: Final = "*"
 class Grant(Protocol):
     """What whoever asks has proven to be allowed."""
 
-    def check(self, permission: Permission, target: Target | None) -> None:
+    def check(self, permission: str, target: Target | None) -> None:
         """Refuse what is not allowed.
 
         Args:
@@ -35,7 +35,7 @@ class Grant(Protocol):
 class Everything:
     """Allows everything: nobody is asked who they are."""
 
-    def check(self, permission: Permission, target: Target | None) -> None:
+    def check(self, permission: str, target: Target | None) -> None:
         """Allow it."""
 
 
@@ -43,7 +43,7 @@ class Everything:
 class TokenGrant:
     """What a token allows within one usecase and scope."""
 
-    permissions: frozenset[Permission]
+    permissions: frozenset[str]
     """What it allows."""
     usecase: str
     """The usecase."""
@@ -52,7 +52,7 @@ class TokenGrant:
     opens_wider: bool
     """Whether it also opens scopes that lack some of the names."""
 
-    def check(self, permission: Permission, target: Target | None) -> None:
+    def check(self, permission: str, target: Target | None) -> None:
         if permission not in self.permissions:
             raise Refusal(403, f"auth error: the token does not allow {permission}")
         if target is not None and not self._covers(target):
@@ -70,6 +70,6 @@ class TokenGrant:
 class ReadGrant:
     """Allows one read: the very URL was signed."""
 
-    def check(self, permission: Permission, target: Target | None) -> None:
-        if permission is not Permission.READ or target is None:
+    def check(self, permission: str, target: Target | None) -> None:
+        if permission is not Permission.OBJECT_READ or target is None:
             raise Refusal(403, "auth error: a presigned URL reads one object")

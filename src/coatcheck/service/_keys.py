@@ -16,7 +16,7 @@ from ._refusals import Refusal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ._config import AuthKey, Permission
+    from ._config import AuthKey
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +25,7 @@ class Signer:
 
     keys: tuple[Ed25519PublicKey, ...]
     """The public keys, tried in turn."""
-    permissions: frozenset[Permission]
+    permissions: frozenset[str]
     """The most that what is signed with them may allow."""
 
     def signed(self, signature: bytes, text: bytes) -> bool:

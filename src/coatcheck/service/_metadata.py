@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from coatcheck.abc import ObjectInfo, PutInfo
+    from coatcheck.abc import ObjectInfo, PutInfo, Receipt
 
     from ._exchange import Exchange, Headers
 
 SIZE: Final = "x-sn-size"
+CREATED: Final = "x-cc-created"
+"""Tells of a write that its key was free before, as far as the storage knows."""
 MAX_METADATA: Final = 2048
 """Bytes of encoded metadata, S3's own limit, so that all storages hold the same."""
 _TAKEN: Final = (EXPIRATION, ORIGIN, FILENAME, SHA256, CODEC, WRITE_ID, CUSTOM)
@@ -99,6 +101,18 @@ def object_headers(info: ObjectInfo, length: int) -> Headers:
     headers["content-length"] = str(length)
     headers["content-disposition"] = disposition(info.filename)
     return [(name.encode(), text.encode()) for name, text in headers.items()]
+
+
+def receipt_headers(receipt: Receipt) -> dict[str, str]:
+    """Return what a write tells beyond its key."""
+    headers = {"etag": quoted(receipt.etag), SIZE: str(receipt.size)}
+    if receipt.write_id:
+        headers[WRITE_ID] = receipt.write_id
+    if receipt.sha256 is not None:
+        headers[SHA256] = receipt.sha256
+    if receipt.created:
+        headers[CREATED] = "true"
+    return headers
 
 
 def quoted(etag: str) -> str:

@@ -57,7 +57,9 @@ class Metrics:
         self._received = self._bytes.labels("in")
         self._sent = self._bytes.labels("out")
         self._reaped = Counter(
-            "coatcheck_reaped_total", "Expired objects deleted.", registry=self._registry
+            "coatcheck_reaped_total",
+            "Expired objects deleted.",
+            registry=self._registry,
         )
         self._swept = Counter(
             "coatcheck_swept_total",

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from coatcheck._core.canonical import SIGNATURE, canonical_request
+from coatcheck._core.permissions import Permission
 
-from ._config import Permission
 from ._grants import ReadGrant
 from ._refusals import Refusal
 
@@ -57,7 +57,7 @@ def presigned_grant(
     text = canonical_request(method, raw_path, raw_query).encode()
     if not signer.signed(signature, text):
         raise Refusal(401, "auth error: the signature of the URL is wrong")
-    if Permission.READ not in signer.permissions:
+    if Permission.OBJECT_READ not in signer.permissions:
         raise Refusal(403, "auth error: this key may not allow reads")
     return ReadGrant()
 

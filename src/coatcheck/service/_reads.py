@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
+from coatcheck._core.permissions import Permission
 from coatcheck.errors import InvalidRange, ObjectNotFound, PreconditionFailed
 
 from ._conditions import wanted
-from ._config import Permission
 from ._metadata import object_headers, quoted
 from ._refusals import ClientGone, Refusal
 
@@ -30,7 +30,7 @@ PIECE: Final = 256 * 1024
 async def get_object(call: Call) -> None:
     """Answer with an object's bytes, or a range of them."""
     what = wanted(call.exchange)
-    call.allow(Permission.READ)
+    call.allow(Permission.OBJECT_READ)
     async with call.slot():
         try:
             await _get(call, what)
@@ -89,7 +89,7 @@ async def _answer_unsatisfiable(call: Call) -> None:
 async def head_object(call: Call) -> None:
     """Answer as GET does, without the bytes; it counts as an access, too."""
     what = wanted(call.exchange)
-    call.allow(Permission.READ)
+    call.allow(Permission.OBJECT_READ)
     async with call.slot():
         try:
             info = await call.bucket.head(call.stored_key)
@@ -122,9 +122,9 @@ async def send_bytes(call: Call, reader: Reader, status: int, headers: Headers) 
         await _send(call, first, more=False)
         return
     failures: list[Exception] = []
+    watch = _Watch(call)
     async with anyio.create_task_group() as tasks:
-        watch = _Watch(call, tasks.cancel_scope)
-        tasks.start_soon(watch.run)
+        tasks.start_soon(watch.run, tasks.cancel_scope)
         try:
             await _send_all(call, first, chunks, length)
         except Exception as error:  # noqa: BLE001  # raised below, in no group
@@ -142,22 +142,24 @@ class _Watch:
 
     Args:
         call: The request.
-        scope: What is cancelled then.
     """
 
-    def __init__(self, call: Call, scope: anyio.CancelScope) -> None:
+    def __init__(self, call: Call) -> None:
         self._receive = call.exchange.receive
-        self._scope = scope
         self.is_over = False
         self.is_gone = False
 
-    async def run(self) -> None:
-        """Wait for the end of the client, or of the answer."""
+    async def run(self, scope: anyio.CancelScope) -> None:
+        """Wait for the end of the client, or of the answer.
+
+        Args:
+            scope: What is cancelled when the client ends first.
+        """
         while (await self._receive())["type"] != "http.disconnect":
             pass
         if not self.is_over:
             self.is_gone = True
-            self._scope.cancel()
+            scope.cancel()
 
 
 async def _send_all(
@@ -182,4 +184,3 @@ async def _send(call: Call, piece: bytes, *, more: bool) -> None:
         )
     if scope.cancelled_caught:
         raise ClientGone
-

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from coatcheck._core.objects import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import timedelta
-
-NOTHING: Final[Mapping[str, str]] = {}
 
 
 class Refusal(Exception):

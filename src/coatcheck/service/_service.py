@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import anyio
 from itsdangerous import URLSafeSerializer
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from coatcheck.wrappers import ExpiringBucket
 
     from ._config import ServiceConfig
-
-_LOOK_EVERY: Final = 0.05
 
 
 class Service:
@@ -49,11 +47,23 @@ class Service:
         self.metrics = Metrics(config)
         self.in_flight = 0
         """Requests that are being answered."""
+        self._emptied: anyio.Event | None = None
         self.draining = False
         """Whether nothing new is admitted any more."""
         self._clock = clock
         self._bucket: ExpiringBucket | None = None
         self._signing_key = ""
+
+    def enter(self) -> None:
+        """Count a request in."""
+        self.in_flight += 1
+        self.metrics.begun()
+
+    def leave(self) -> None:
+        """Count a request out."""
+        self.in_flight -= 1
+        if not self.in_flight and self._emptied is not None:
+            self._emptied.set()
 
     @property
     def bucket(self) -> ExpiringBucket:
@@ -92,6 +102,7 @@ class Service:
     async def _idle(self) -> None:
         """Wait until the last requests have let go of the storage, but not for ever."""
         self.draining = True
+        self._emptied = anyio.Event()
         with anyio.move_on_after(self.config.drain_timeout.total_seconds()):
-            while self.in_flight:
-                await anyio.sleep(_LOOK_EVERY)
+            if self.in_flight:
+                await self._emptied.wait()

@@ -20,7 +20,7 @@ from coatcheck.wrappers import Guard, expiring, reap
 from ._config import StoragePlace
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
     from datetime import datetime, timedelta
 
     from coatcheck.abc import Observer
@@ -121,7 +121,7 @@ async def keep_up(
 
 
 async def _again_and_again(
-    what: str, every: timedelta, act: Callable[[], object]
+    what: str, every: timedelta, act: Callable[[], Awaitable[None]]
 ) -> None:
     """Act at intervals; what fails is logged and tried again at the next."""
     seconds = every.total_seconds()

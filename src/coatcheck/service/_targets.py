@@ -12,8 +12,9 @@ from urllib.parse import unquote_to_bytes
 from coatcheck._core.scopes import Location, Scope
 from coatcheck.errors import InvalidName
 
-PREFIX: Final = b"/v1/objects"
-_ROUTE: Final = re.compile(rb"/v1/objects(?::([a-z]+(?::[a-z]+)?))?(?:/(.*))?", re.DOTALL)
+_ROUTE: Final = re.compile(
+    rb"/v1/objects(?::([a-z]+(?::[a-z]+)?))?(?:/(.*))?", re.DOTALL
+)
 _BROKEN_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import jwt
 
-from ._config import Permission
 from ._grants import TokenGrant
 from ._refusals import Refusal
 
@@ -111,9 +110,10 @@ class Tokens:
             raise _invalid("the token's scopes are no texts")
         if _USECASE not in resource:
             raise _invalid("the token names no usecase")
-        known = {each for each in permissions if each in frozenset(Permission)}
         return TokenGrant(
-            permissions=signer.permissions.intersection(map(Permission, known)),
+            permissions=signer.permissions.intersection(
+                each for each in permissions if isinstance(each, str)
+            ),
             usecase=resource[_USECASE],
             scopes={name: text for name, text in resource.items() if name != _USECASE},
             opens_wider=self._opens_wider,
