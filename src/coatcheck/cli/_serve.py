@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from coatcheck.config import Config
 from coatcheck.errors import CoatcheckError
 from coatcheck.service import ServiceConfig
 from coatcheck.service._server import serve as serve_until_signal
@@ -76,12 +77,12 @@ def serve(
 ) -> None:
     """Serve objects over HTTP until a signal ends it.
 
-    Prints one line with the service's URL when it is ready.
+    Prints one line with the service's URL when it is ready. How S3 is reached stands
+    in COATCHECK_S3__ENDPOINT_URL and its like, and in AWS's own variables.
     """
     logging.basicConfig(
         level=log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
     )
-    fields = _read(config)
     given = {
         "storage": storage,
         "auth": "off" if no_auth else None,
@@ -90,14 +91,25 @@ def serve(
         "compat_scopes": compat_scopes,
         "compat_status": compat_status,
     }
-    fields |= {name: value for name, value in given.items() if value}
     try:
+        fields = _environment() | _read(config)
+        fields |= {name: value for name, value in given.items() if value}
         serve_until_signal(
             ServiceConfig(**fields), host=host, port=port, announce=_announce
         )
     except CoatcheckError as error:
         typer.echo(f"coatcheck: {error.message}", err=True)
         raise typer.Exit(_USAGE) from None
+
+
+def _environment() -> dict[str, Any]:
+    """Return what `COATCHECK_*` says of S3 and of links."""
+    environment = Config.from_env()
+    return {
+        "s3": environment.s3,
+        "public_url": environment.public_url,
+        "signing_key": environment.signing_key,
+    }
 
 
 def _announce(url: str) -> None:
