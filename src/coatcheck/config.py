@@ -115,13 +115,17 @@ def _place(url: str) -> Place:
     return Place(scheme=scheme, bucket=bucket, prefix=prefix)
 
 
-_Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_a_sequence)]
-_Time = Annotated[timedelta, BeforeValidator(_seconds)]
-_Url = Annotated[str, AfterValidator(_origin)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_a_sequence)]
+Seconds = Annotated[timedelta, BeforeValidator(_seconds)]
+Url = Annotated[str, AfterValidator(_origin)]
 
 
-class _Refusing(BaseModel):
-    """A model whose refusals name the field and never show what was given."""
+class Refusing(BaseModel):
+    """A model whose refusals name the field and never show what was given.
+
+    Raises:
+        InvalidConfig: A field cannot be used; the message names it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -142,12 +146,12 @@ def _refusal(model: str, error: ValidationError) -> str:
     return f"{model} cannot be used: {'; '.join(faults)}"
 
 
-class S3Config(_Refusing):
+class S3Config(Refusing):
     """How S3, or a store that speaks it, is reached; credentials are the SDK's."""
 
-    endpoint_url: _Url | None = None
+    endpoint_url: Url | None = None
     """The store's URL; None is AWS, or what AWS_ENDPOINT_URL_S3 says."""
-    public_endpoint_url: _Url | None = None
+    public_endpoint_url: Url | None = None
     """The URL that share links are made for, when outsiders use another."""
     region: str | None = Field(default=None, min_length=1, max_length=64)
     """The region; None is the SDK's own choice."""
@@ -185,7 +189,7 @@ class Config(BaseSettings):
         env_nested_delimiter="__",
     )
 
-    backends: _Names = (INLINE, "s3", LINK)
+    backends: Names = (INLINE, "s3", LINK)
     """Who may keep stashes, in the order in which they are tried; `inline` first."""
     max_inline_len: int = Field(default=100, ge=1, le=8192)
     """The most base64 characters of a payload that becomes its own address."""
@@ -201,9 +205,9 @@ class Config(BaseSettings):
         Mapping[str, str], AfterValidator(_places), PlainSerializer(dict)
     ] = FrozenTexts({})
     """Where namespaces are kept, `scheme://bucket/prefix/`; if any, no others are."""
-    trusted_hosts: _Names = ()
+    trusted_hosts: Names = ()
     """Hosts from which share links are fetched beside the configured endpoints."""
-    public_url: _Url | None = None
+    public_url: Url | None = None
     """Where the service answers links for memory and files."""
     signing_key: SecretStr | None = None
     """What these links are signed with; at least 16 characters."""
@@ -211,11 +215,11 @@ class Config(BaseSettings):
     """The folder of the `file` backend."""
     durable: bool = True
     """Files: wait until the disk confirms every write."""
-    total_timeout: _Time = timedelta(seconds=60)
+    total_timeout: Seconds = timedelta(seconds=60)
     """The deadline of every single storage operation."""
     concurrency: int = Field(default=64, ge=1, le=10_000)
     """Storage operations at once, for each backend."""
-    grace: _Time = timedelta(minutes=15)
+    grace: Seconds = timedelta(minutes=15)
     """How long after its deadline an object on S3 is left to the reaper."""
     cache_bytes: int = Field(default=0, ge=0)
     """Memory for verified stashes that were read before."""

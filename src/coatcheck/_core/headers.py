@@ -16,7 +16,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from coatcheck.errors import InvalidInput
 
 from .expiry import deadline_from, format_expiry, format_time, parse_expiry, parse_time
-from .objects import NOTHING, PutInfo
+from .objects import NOTHING, ObjectInfo, PutInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -66,7 +66,7 @@ def unescape(value: str) -> str:
         raise InvalidInput("a metadata value is not UTF-8") from None
 
 
-def encode_metadata(info: PutInfo) -> dict[str, str]:
+def encode_metadata(info: PutInfo | ObjectInfo) -> dict[str, str]:
     """Return the headers of what an object's metadata holds beyond HTTP's own.
 
     `content_type`, `encoding`, `cache_control` and `content_disposition` have

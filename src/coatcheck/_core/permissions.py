@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 
 class Permission(StrEnum):
@@ -19,3 +20,7 @@ class Permission(StrEnum):
     def max(cls) -> list[Permission]:
         """Return all of them."""
         return list(cls)
+
+
+ADMIN_USAGE: Final = "admin.usage"
+"""See what all usecases and scopes hold: an operator's, and none of an object's."""
