@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from coatcheck._core.ranges import ByteOffset, ByteRange, ByteSpan, ByteSuffix
-from coatcheck.errors import InvalidRange
+from coatcheck.errors import Closed, InvalidRange
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,6 +24,11 @@ class Payload:
     def __init__(self, chunks: AsyncIterator[bytes]) -> None:
         self._chunks = chunks
         self._left = b""
+        self._ended = False
+
+    def end(self) -> None:
+        """Give nothing any more: what it reads from is about to be closed."""
+        self._ended = True
 
     def __aiter__(self) -> Self:
         return self
@@ -34,7 +39,10 @@ class Payload:
         Raises:
             IntegrityError: The stored bytes are not what was stored.
             BackendError: The storage failed on the way.
+            Closed: The context of the read was left.
         """
+        if self._ended:
+            raise Closed("the read has ended; read within 'async with'")
         chunk, self._left = self._left, b""
         while not chunk:
             chunk = await anext(self._chunks)
@@ -49,6 +57,7 @@ class Payload:
         Raises:
             IntegrityError: The stored bytes are not what was stored.
             BackendError: The storage failed on the way.
+            Closed: The context of the read was left.
         """
         pieces: list[bytes] = []
         wanted = size

@@ -75,6 +75,7 @@ class SessionReading(BoundSession):
                 else:
                     response = await opening.part(byte_range)
                 told.note(found=True)
+            stack.callback(response.payload.end)
             yield response
 
     async def get_bytes(

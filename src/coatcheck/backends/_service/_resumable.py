@@ -14,6 +14,7 @@ from uuid import uuid4
 import anyio
 
 from coatcheck._core.names import shown
+from coatcheck._core.scopes import Location
 from coatcheck.abc import NO_INFO
 from coatcheck.errors import (
     BackendUnavailable,
@@ -29,7 +30,6 @@ from ._failures import BACKEND
 from ._metadata import receipt_of, sent_headers
 from ._multipart import MultipartBucket, document_of
 from ._wire import Passing
-from coatcheck._core.scopes import Location
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -16,6 +16,7 @@ from yarl import URL
 
 from coatcheck._core.headers import retry_after
 from coatcheck._core.objects import nothing
+from coatcheck._core.scopes import Location
 from coatcheck._core.wire import object_path
 from coatcheck.errors import BackendError, Closed, InvalidInput
 
@@ -29,7 +30,6 @@ from ._failures import (
     was_sent,
 )
 from ._tokens import Tokens
-from coatcheck._core.scopes import Location
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
