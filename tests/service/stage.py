@@ -108,6 +108,12 @@ class Stage:
         finally:
             writer.close()
 
+    async def idle(self):
+        """Wait until no request is in flight, so that all has been cleaned up."""
+        async with asyncio.timeout(20):
+            while self.service.in_flight:  # noqa: ASYNC110  # nothing tells
+                await asyncio.sleep(0.01)
+
     async def stored(self) -> dict[str, int]:
         """Return all that clients stored, keys and sizes; no upload may be left."""
         found = {}
