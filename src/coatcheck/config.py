@@ -116,6 +116,7 @@ def _place(url: str) -> Place:
 
 
 _Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_a_sequence)]
+_Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_a_sequence)]
 _Time = Annotated[timedelta, BeforeValidator(_seconds)]
 _Url = Annotated[str, AfterValidator(_origin)]
 
@@ -207,6 +208,8 @@ class Config(BaseSettings):
     """Where the service answers links for memory and files."""
     signing_key: SecretStr | None = None
     """What these links are signed with; at least 16 characters."""
+    retired_signing_keys: _Secrets = ()
+    """Keys that links were signed with before, which are still read."""
     filesystem_root: str | None = Field(default=None, min_length=1)
     """The folder of the `file` backend."""
     durable: bool = True
@@ -247,7 +250,7 @@ class Config(BaseSettings):
             fields = source()
         except SettingsError as error:
             raise InvalidConfig(f"the environment cannot be used: {error}") from None
-        for name in ("backends", "trusted_hosts"):
+        for name in ("backends", "trusted_hosts", "retired_signing_keys"):
             if isinstance(fields.get(name), str):
                 fields[name] = _split(name, fields[name])
         return cls(**fields)
@@ -284,10 +287,13 @@ class Config(BaseSettings):
             raise ValueError(f"must be from {least} to {_MOST_TIME}")
         return given
 
-    @field_validator("signing_key")
+    @field_validator("signing_key", "retired_signing_keys")
     @classmethod
-    def _check_key(cls, given: SecretStr | None) -> SecretStr | None:
-        if given is not None and len(given.get_secret_value()) < _LEAST_KEY:
+    def _check_keys(
+        cls, given: SecretStr | tuple[SecretStr, ...] | None
+    ) -> SecretStr | tuple[SecretStr, ...] | None:
+        keys = (given,) if isinstance(given, SecretStr) else given or ()
+        if any(len(key.get_secret_value()) < _LEAST_KEY for key in keys):
             raise ValueError(f"must have at least {_LEAST_KEY} characters")
         return given
 
