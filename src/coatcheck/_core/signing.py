@@ -66,6 +66,8 @@ class LinkRefusal(StrEnum):
     """It is sound, and opens something else than was asked for."""
     USED = "link_used"
     """It writes once, and an object stands there."""
+    DAMAGED = "object_damaged"
+    """The stored object is not what was stored."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

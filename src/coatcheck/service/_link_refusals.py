@@ -123,6 +123,11 @@ BUSY: Final = Refusal(
     "the storage cannot answer now; try again",
     {"retry-after": "5"},
 )
+DAMAGED: Final = Refusal(
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    LinkRefusal.DAMAGED,
+    "the object of this link is damaged",
+)
 BROKEN: Final = Refusal(
     HTTPStatus.INTERNAL_SERVER_ERROR, "backend", "the storage failed"
 )
@@ -130,6 +135,7 @@ _MEANINGS: Final[tuple[tuple[type[BaseException], Refusal], ...]] = (
     (errors.NotFound, GONE),
     (errors.Conflict, USED),
     (errors.InvalidInput, MALFORMED),
+    (errors.IntegrityError, DAMAGED),
     (errors.AtCapacity, FULL),
     (errors.BackendUnavailable, BUSY),
     (errors.RateLimited, BUSY),

@@ -31,7 +31,7 @@ from ._link_refusals import (
     RefusedError,
     refusal_of,
 )
-from ._link_uploads import drain, upload
+from ._link_uploads import Incoming, upload
 
 if TYPE_CHECKING:
     from coatcheck._core.signing import LinkGrant
@@ -96,8 +96,9 @@ class _Links:
 
     async def answer(self, request: Request) -> Response:
         """Answer a request to a link, whatever it is like."""
+        incoming = Incoming(request, self._seconds)
         try:
-            return await self._answer(request)
+            return await self._answer(request, incoming)
         except RefusedError as error:
             refusal = error.refusal
         except ClientDisconnect:
@@ -105,11 +106,13 @@ class _Links:
             return Response(status_code=400)
         except CoatcheckError as error:
             refusal = refusal_of(error)
-        if request.method == HTTPMethod.PUT:
-            await drain(request)
-        return refusal.answer()
+        response = refusal.answer()
+        if request.method == HTTPMethod.PUT and not await incoming.drained():
+            # Else the server would go on reading what nobody wants.
+            response.headers["connection"] = "close"
+        return response
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: Request, incoming: Incoming) -> Response:
         grant = self._grant(request)
         try:
             bucket = await self._find(grant.backend, grant.bucket)
@@ -119,7 +122,7 @@ class _Links:
             raise RefusedError(EXPIRED)
         match request.method:
             case HTTPMethod.PUT:
-                return await upload(request, bucket, grant, seconds=self._seconds)
+                return await upload(request, incoming, bucket, grant)
             case HTTPMethod.HEAD:
                 info = await bucket.head(grant.key)
                 headers = {**headers_of(info, grant), "content-length": str(info.size)}

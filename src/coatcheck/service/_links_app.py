@@ -66,8 +66,9 @@ def create_links_app(coats: Coatcheck | Config) -> FastAPI:
             yield
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    router = links_router(find, signer, idle=config.total_timeout)
+    # Sooner than the deadline of the storage, which an idle client holds up.
+    router = links_router(find, signer, idle=config.total_timeout / 2)
     prefixes = {"", unquote(urlsplit(config.public_url or "").path.rstrip("/"))}
-    for prefix in sorted(prefixes):
+    for prefix in sorted(prefixes, reverse=True):
         app.include_router(router, prefix=prefix)
     return app

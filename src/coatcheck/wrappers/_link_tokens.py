@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LEAST_KEY: Final = 16
 """Bytes that a signing key has at least."""
-_TOKEN: Final = re.compile(r"[A-Za-z0-9_.-]{1,8192}")
+_TOKEN: Final = re.compile(r"\.?[A-Za-z0-9_-]{1,8192}\.[A-Za-z0-9_-]{43}")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 # The grant's fields that may be left out, by their names in a token.

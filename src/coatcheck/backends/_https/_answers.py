@@ -210,6 +210,8 @@ def _meaning(status: int, body: bytes) -> tuple[type[CoatcheckError], str]:
     # Those of a session of credentials end with it, and are answered with 400.
     if code == "ExpiredToken":
         return ObjectNotFound, "share link expired with the credentials that signed it"
+    if code == LinkRefusal.DAMAGED:
+        return IntegrityError, "the object of the share link is damaged"
     if status in _REFUSED:
         return ObjectNotFound, _reason(status, code, _first(_MESSAGE, body))
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
