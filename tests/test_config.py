@@ -52,7 +52,9 @@ BAD_FIELDS = {
         *({"ns": url} for url in ("mem://b", "file://b/p/")),
     ],
     "trusted_hosts": ["host", None, 5, {"host": 1}, [5], [None], b"host", {"host"}],
-    "public_url": BAD_URLS,
+    "public_url": [
+        *(*BAD_URLS, "https://host/ü", "https://host/a b", "https://host\\b"),
+    ],
     "signing_key": ["", "short", SECRET[:15], 5, [SECRET], {"key": SECRET}],
     "retired_signing_keys": [
         *(SECRET, None, 5, [""], [SECRET, SECRET[:15]], [None], {SECRET: 1}),

@@ -47,6 +47,7 @@ __all__ = ("Config", "Place", "S3Config")
 
 _BACKENDS: Final = frozenset({INLINE, LINK, *STORED_SCHEMES})
 _PLACE = re.compile(r"(mem|file|s3)://([^/?#]+)(?:/([^?#]*))?")
+_LINKABLE: Final = re.compile(r"[!-\[\]-~]+")
 _MIB: Final = 1024 * 1024
 _LEAST_TIMEOUT: Final = timedelta(milliseconds=1)
 _MOST_TIME: Final = timedelta(days=1)
@@ -285,6 +286,13 @@ class Config(BaseSettings):
         least = timedelta(0) if info.field_name == "grace" else _LEAST_TIMEOUT
         if not least <= given <= _MOST_TIME:
             raise ValueError(f"must be from {least} to {_MOST_TIME}")
+        return given
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, given: str | None) -> str | None:
+        if given is not None and _LINKABLE.fullmatch(given) is None:
+            raise ValueError("must be printable ASCII, with all else percent-encoded")
         return given
 
     @field_validator("signing_key", "retired_signing_keys")
