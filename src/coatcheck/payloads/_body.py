@@ -123,16 +123,6 @@ async def open_source(body: Body, size: int | None = None) -> AsyncGenerator[Sou
         yield source
 
 
-async def reported(
-    source: AsyncIterator[bytes], progress: Callable[[int], object] | None
-) -> AsyncGenerator[bytes]:
-    """Tell of each chunk when the next is asked for: then it is written."""
-    async for chunk in source:
-        yield chunk
-        if progress is not None:
-            progress(len(chunk))
-
-
 async def size_of(body: Body) -> int | None:
     """Return how many bytes of a body are to come, None when only reading it tells."""
     if isinstance(body, bytes | bytearray | memoryview):

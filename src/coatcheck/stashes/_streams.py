@@ -15,7 +15,7 @@ from coatcheck._core.address import Address, check_stash_name
 from coatcheck._core.digests import DigestAlgorithm, algorithm_of, digest_of
 from coatcheck._core.objects import ObjectInfo, PutInfo
 from coatcheck._core.ranges import ByteRange, resolve_range
-from coatcheck.payloads._body import OneChunk, open_source, reported
+from coatcheck.payloads._body import OneChunk, Source, open_source
 from coatcheck.payloads._integrity import VerifiedReader
 from coatcheck.payloads._threads import in_thread
 from coatcheck.wrappers import expiring_info
@@ -91,7 +91,7 @@ class StashStreams(StashStore, ABC):
             async with open_source(source) as opened:
                 receipt = await bucket.put(
                     address.key,
-                    reported(opened, progress),
+                    _reported(opened, progress),
                     info=info,
                     size=opened.size,
                 )
@@ -208,3 +208,13 @@ class StashStreams(StashStore, ABC):
                 if progress is not None:
                     progress(len(chunk))
             await in_thread(part.finish)
+
+
+async def _reported(
+    source: Source, progress: Callable[[int], object] | None
+) -> AsyncGenerator[bytes]:
+    """Tell of each chunk when the next is asked for: then it is written."""
+    async for chunk in source:
+        yield chunk
+        if progress is not None:
+            progress(len(chunk))
