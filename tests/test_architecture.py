@@ -42,6 +42,10 @@ ROOMS = {
         *("errors", "_core", "config", "abc", "stashes"),
         *("_default", "_blocking", "_portal"),
     },
+    "service": {
+        *("errors", "_core", "config", "abc", "payloads", "wrappers"),
+        *("backends", "_app"),
+    },
     "testing": {"errors", "_core", "abc", "payloads", "wrappers"},
     "__init__": {"errors", "_core", "config", "stashes", "_app", "_default"},
 }
@@ -59,6 +63,8 @@ FENCES = {
     "sqlalchemy": r"catalogues\._sql.*",
     "redis": r"catalogues\._redis",
     "fastapi": r"service\..*|fastapi",
+    "starlette": r"service\..*|fastapi",
+    "itsdangerous": r"wrappers\._link_tokens",
     "hypothesis": r"testing\..*",
     "pytest": r"testing\..*",
     "asyncio": r"_app|_default|backends\._s3\..*|testing\._(cancellation|proxy.*)",
@@ -66,6 +72,8 @@ FENCES = {
 }
 # A stash's own verbs find the default instance through the front door.
 FRONT_DOOR = {"stashes._stash"}
+# Rooms that need an extra, by its name.
+EXTRAS = {"service": "service"}
 MAX_MODULE = 400
 MAX_FUNCTION = 60
 
@@ -177,19 +185,27 @@ def test_every_module_says_what_it_is():
         assert not re.search(r"(^|[._])(utils?|helpers?|common|base|misc)$", module)
 
 
+def named(requirements: list[str]) -> set[str]:
+    """Return the bare names of what is required."""
+    return {
+        re.split(r"[^A-Za-z0-9._-]", each, maxsplit=1)[0].lower().replace("_", "-")
+        for each in requirements
+    }
+
+
 def test_every_library_is_a_declared_dependency():
     """What is imported is installed with the package, and not by luck."""
     project = tomllib.loads((ROOT.parents[1] / "pyproject.toml").read_text())
-    declared = {
-        re.split(r"[^A-Za-z0-9._-]", each, maxsplit=1)[0].lower().replace("_", "-")
-        for each in project["project"]["dependencies"]
-    }
     # What a declared library stands on and shows in its own interface.
-    declared |= {"aiobotocore", "botocore", "pydantic"}
+    declared = {"aiobotocore", "botocore", "pydantic", "starlette"}
+    declared |= named(project["project"]["dependencies"])
+    extras = project["project"]["optional-dependencies"]
     homes = packages_distributions()
     for module in MODULES:
-        if room_of(module) == "testing":
+        room = room_of(module)
+        if room == "testing":
             continue
+        admitted = declared | named(extras.get(EXTRAS.get(room), []))
         for name in imports(module):
             top = name.split(".")[0]
             if top in sys.stdlib_module_names or top in ("coatcheck", "compression"):
@@ -197,4 +213,4 @@ def test_every_library_is_a_declared_dependency():
             found = {
                 re.sub(r"[._]", "-", each.lower()) for each in homes.get(top, [top])
             }
-            assert found & declared, f"{module} imports {top}"
+            assert found & admitted, f"{module} imports {top}"

@@ -47,6 +47,7 @@ __all__ = ("Config", "Place", "S3Config")
 
 _BACKENDS: Final = frozenset({INLINE, LINK, *STORED_SCHEMES})
 _PLACE = re.compile(r"(mem|file|s3)://([^/?#]+)(?:/([^?#]*))?")
+_LINKABLE: Final = re.compile(r"[!-\[\]-~]+")
 _MIB: Final = 1024 * 1024
 _LEAST_TIMEOUT: Final = timedelta(milliseconds=1)
 _MOST_TIME: Final = timedelta(days=1)
@@ -116,6 +117,7 @@ def _place(url: str) -> Place:
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_a_sequence)]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_a_sequence)]
 Seconds = Annotated[timedelta, BeforeValidator(_seconds)]
 Url = Annotated[str, AfterValidator(_origin)]
 
@@ -211,6 +213,8 @@ class Config(BaseSettings):
     """Where the service answers links for memory and files."""
     signing_key: SecretStr | None = None
     """What these links are signed with; at least 16 characters."""
+    retired_signing_keys: Secrets = ()
+    """Keys that links were signed with before, which are still read."""
     filesystem_root: str | None = Field(default=None, min_length=1)
     """The folder of the `file` backend."""
     durable: bool = True
@@ -251,7 +255,7 @@ class Config(BaseSettings):
             fields = source()
         except SettingsError as error:
             raise InvalidConfig(f"the environment cannot be used: {error}") from None
-        for name in ("backends", "trusted_hosts"):
+        for name in ("backends", "trusted_hosts", "retired_signing_keys"):
             if isinstance(fields.get(name), str):
                 fields[name] = _split(name, fields[name])
         return cls(**fields)
@@ -288,10 +292,20 @@ class Config(BaseSettings):
             raise ValueError(f"must be from {least} to {_MOST_TIME}")
         return given
 
-    @field_validator("signing_key")
+    @field_validator("public_url")
     @classmethod
-    def _check_key(cls, given: SecretStr | None) -> SecretStr | None:
-        if given is not None and len(given.get_secret_value()) < _LEAST_KEY:
+    def _check_public_url(cls, given: str | None) -> str | None:
+        if given is not None and _LINKABLE.fullmatch(given) is None:
+            raise ValueError("must be printable ASCII, with all else percent-encoded")
+        return given
+
+    @field_validator("signing_key", "retired_signing_keys")
+    @classmethod
+    def _check_keys(
+        cls, given: SecretStr | tuple[SecretStr, ...] | None
+    ) -> SecretStr | tuple[SecretStr, ...] | None:
+        keys = (given,) if isinstance(given, SecretStr) else given or ()
+        if any(len(key.get_secret_value()) < _LEAST_KEY for key in keys):
             raise ValueError(f"must have at least {_LEAST_KEY} characters")
         return given
 

@@ -131,7 +131,10 @@ def test_presigned_urls(session):
 def test_presigned_urls_of_the_future_and_the_past(session):
     """Nothing is valid before or after its time."""
     key = session.put(b"x")
-    assert fetch(session.presigned_object_url("GET", key, timedelta(0)))[0] in (200, 401)
+    assert fetch(session.presigned_object_url("GET", key, timedelta(0)))[0] in (
+        200,
+        401,
+    )
     past = session.presigned_object_url("GET", key, timedelta(seconds=-61))
     assert fetch(past)[0] in (400, 401)
 

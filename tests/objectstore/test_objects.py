@@ -96,24 +96,24 @@ def test_absent_objects(session):
     session.delete("absent")
 
 
-def test_metadata(session):
+def test_metadata(session, place):
     """All of it comes back, Unicode too, with the times and the stored size."""
+    custom = {"source": "upload-service", "name": "größe 100% 😀", "empty": ""}
+    if place.kind == "seaweedfs":
+        # It forgets metadata without a value, which S3 itself keeps.
+        del custom["empty"]
     before = datetime.now(UTC) - timedelta(seconds=2)
     key = session.put(
         BODY,
         compress="none",
         content_type="text/plain; charset=utf-8",
-        metadata={"source": "upload-service", "name": "größe 100% 😀", "empty": ""},
+        metadata=custom,
         origin="203.0.113.42",
         filename="Prüf/bericht.txt",
     )
     for metadata in (session.head(key), session.get(key).metadata):
         assert metadata.content_type == "text/plain; charset=utf-8"
-        assert metadata.custom == {
-            "source": "upload-service",
-            "name": "größe 100% 😀",
-            "empty": "",
-        }
+        assert metadata.custom == custom
         assert metadata.origin == "203.0.113.42"
         assert metadata.filename == "Prüf/bericht.txt"
         assert metadata.size == len(BODY)

@@ -1,7 +1,7 @@
-"""The service: objects over HTTP, on memory, files or S3.
+"""The service: objects and links over HTTP, on memory, files or S3.
 
 It speaks the wire of Sentry's objectstore, so that its published clients work with it
-as `coatcheck.objects` does.
+as `coatcheck.objects` does. It needs the extra `coatcheck[service]`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from ._config import (
     ServiceConfig,
     UsecasePolicy,
 )
+from ._links import links_router
+from ._links_app import create_links_app
 
 __all__ = (
     "AuthKey",
@@ -26,4 +28,6 @@ __all__ = (
     "ServiceConfig",
     "UsecasePolicy",
     "create_app",
+    "create_links_app",
+    "links_router",
 )

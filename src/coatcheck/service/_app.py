@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Match, NoMatchFound, Route
 
+from ._batch import batch
 from ._calls import admit
 from ._config import ServiceConfig
 from ._exchange import Exchange
@@ -17,6 +18,7 @@ from ._metrics import CONTENT_TYPE
 from ._multipart import abort, complete, initiate, list_parts, put_part
 from ._reads import get_object, head_object
 from ._refusals import Refusal
+from ._scans import scan
 from ._service import Service
 from ._targets import Kind, kind_of
 from ._writes import delete_object, patch_object, post_object, put_object
@@ -46,6 +48,8 @@ _HANDLERS: Final[Mapping[tuple[Kind, bool], Mapping[str, Handler]]] = {
     (Kind.MULTIPART, True): {"DELETE": abort, "PUT": initiate},
     (Kind.PARTS, True): {"GET": list_parts, "PUT": put_part},
     (Kind.COMPLETE, True): {"POST": complete},
+    (Kind.BATCH, False): {"POST": batch},
+    (Kind.SCAN, False): {"GET": scan},
 }
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ._bodies import RequestBody
 from ._metadata import written_metadata
-from ._targets import parse_target
+from ._targets import Kind, parse_target
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ._exchange import Exchange
     from ._grants import Grant
     from ._service import Service
-    from ._targets import Kind, Target
+    from ._targets import Target
 
 
 class Call:
@@ -55,6 +55,16 @@ class Call:
             Refusal: It may not.
         """
         self._grant.check(permission, self.target)
+
+    def one_of(self, key: str) -> Call:
+        """Return a call for one key of the target, with the same grant.
+
+        Raises:
+            InvalidName: The key is none.
+        """
+        target = self.target.named(key)
+        _ = target.location.stored_key
+        return Call(self.service, self.exchange, target, self._grant)
 
     def slot(self, *, bulk: bool = False) -> AbstractAsyncContextManager[None]:
         """Return a context that holds one of the slots of the storage."""
@@ -118,5 +128,7 @@ def admit(service: Service, exchange: Exchange, path: bytes, kind: Kind) -> Call
     grant = service.auth.grant(exchange, service.bucket.now())
     target = parse_target(path, kind)
     service.policies.check_on(target, exchange.header("x-downstream-service"))
-    service.rates.admit(target)
+    if kind is not Kind.BATCH:
+        # Each operation of a batch is counted by itself.
+        service.rates.admit(target)
     return Call(service, exchange, target, grant)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from coatcheck._core.permissions import Permission
 
 from ._refusals import Refusal
+from ._targets import Kind
 
 if TYPE_CHECKING:
     from ._targets import Target
@@ -71,5 +72,6 @@ class ReadGrant:
     """Allows one read: the very URL was signed."""
 
     def check(self, permission: str, target: Target | None) -> None:
-        if permission is not Permission.OBJECT_READ or target is None:
+        is_one = target is not None and target.kind is Kind.OBJECTS and target.key
+        if permission != Permission.OBJECT_READ or not is_one:
             raise Refusal(403, "auth error: a presigned URL reads one object")

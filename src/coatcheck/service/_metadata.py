@@ -56,7 +56,8 @@ def metadata_of(headers: Mapping[str, str], created: datetime) -> PutInfo:
     info = decode_metadata(
         taken,
         created=created,
-        content_type=headers.get("content-type"),
+        # Said outright, since some stores guess where nothing is said.
+        content_type=headers.get("content-type", _OCTETS),
         encoding=encoding,
     )
     size = metadata_size(encode_metadata(info))

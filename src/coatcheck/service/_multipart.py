@@ -25,6 +25,7 @@ from coatcheck.errors import (
 from ._answers import problem_of
 from ._documents import Completion, read_completion
 from ._exchange import JSON
+from ._reads import send_piece
 from ._refusals import Refusal
 from ._uploads import multipart, parts_of, seal, unseal, upload_of
 
@@ -139,16 +140,14 @@ async def complete(call: Call) -> None:
             document |= await _completed(call, upload, completion)
             tasks.cancel_scope.cancel()
     body = json.dumps(document, separators=(",", ":")).encode()
-    await call.exchange.send({"type": "http.response.body", "body": body})
+    await send_piece(call, body, more=False)
 
 
 async def _breathe(call: Call) -> None:
     """Send a space now and then, which JSON has no objection to."""
     while True:
         await anyio.sleep(_BREATH)
-        await call.exchange.send(
-            {"type": "http.response.body", "body": b" ", "more_body": True}
-        )
+        await send_piece(call, b" ", more=True)
 
 
 async def _completed(

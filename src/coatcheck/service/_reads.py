@@ -118,8 +118,7 @@ async def send_bytes(call: Call, reader: Reader, status: int, headers: Headers) 
     length = len(reader.range)
     await call.exchange.start(status, headers)
     if len(first) == length and length <= PIECE:
-        call.count_sent(length)
-        await _send(call, first, more=False)
+        await send_piece(call, first, more=False)
         return
     failures: list[Exception] = []
     watch = _Watch(call)
@@ -170,14 +169,19 @@ async def _send_all(
         for start in range(0, len(chunk), PIECE):
             piece = chunk[start : start + PIECE]
             left -= len(piece)
-            call.count_sent(len(piece))
-            await _send(call, piece, more=left > 0)
+            await send_piece(call, piece, more=left > 0)
         if left <= 0:
             return
         chunk = await anext(chunks)
 
 
-async def _send(call: Call, piece: bytes, *, more: bool) -> None:
+async def send_piece(call: Call, piece: bytes, *, more: bool) -> None:
+    """Send a piece of an answer's body.
+
+    Raises:
+        ClientGone: The client takes nothing for too long.
+    """
+    call.count_sent(len(piece))
     with anyio.move_on_after(call.service.config.body_timeout.total_seconds()) as scope:
         await call.exchange.send(
             {"type": "http.response.body", "body": piece, "more_body": more}

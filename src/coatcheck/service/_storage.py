@@ -14,7 +14,7 @@ from coatcheck._core.writes import Write
 from coatcheck.abc import Capability, require
 from coatcheck.backends import open_backend
 from coatcheck.config import Config
-from coatcheck.errors import AlreadyExists, CoatcheckError, ObjectNotFound
+from coatcheck.errors import AlreadyExists, CoatcheckError, NotFound
 from coatcheck.wrappers import Guard, expiring, reap
 
 from ._config import StoragePlace
@@ -84,7 +84,8 @@ async def signing_key(config: ServiceConfig, bucket: ExpiringBucket) -> str:
     made = secrets.token_hex(_KEY_BYTES)
     try:
         return await _kept_key(bucket)
-    except ObjectNotFound:
+    except NotFound:
+        # Neither the key nor, on a new store, the bucket that may be made for it.
         pass
     create = Capability.CREATE in bucket.capabilities
     try:

@@ -9,6 +9,8 @@ from ._expiring import ExpiringBucket, expiring_info
 from ._expiry import expiring
 from ._forwarding import AnyBucket, ForwardingBucket, closed_after
 from ._guarded import Guard, GuardedBucket
+from ._link_tokens import LinkSigner
+from ._linked import LinkedBucket, linked
 from ._reading import ForwardingRead, ForwardingReader
 from ._reaping import Reaped, reap
 from ._scoped import scoped
@@ -21,12 +23,15 @@ __all__ = (
     "ForwardingReader",
     "Guard",
     "GuardedBucket",
+    "LinkSigner",
+    "LinkedBucket",
     "Reaped",
     "closed_after",
     "emit",
     "expiring",
     "expiring_info",
     "in_parallel",
+    "linked",
     "reap",
     "scoped",
 )
