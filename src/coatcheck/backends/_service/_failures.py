@@ -48,6 +48,7 @@ _STATUSES: Final[Mapping[int, tuple[type[CoatcheckError], str]]] = {
     412: (PreconditionFailed, "has it in another state"),
     413: (InvalidInput, "takes nothing so large"),
     416: (InvalidRange, "has no byte in this range"),
+    422: (InvalidInput, "takes it for malformed"),
     429: (RateLimited, "asks to slow down"),
     501: (UnsupportedOperation, "cannot do it"),
     502: (BackendUnavailable, "is not there for now"),

@@ -29,7 +29,6 @@ from ._failures import (
     refusal_of,
     was_sent,
 )
-from ._tokens import Tokens
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -41,6 +40,7 @@ _T = TypeVar("_T")
 OBJECTS: Final = "objects"
 MAX_DOCUMENT: Final = 16 * 1024 * 1024
 """The most bytes of a document that are read."""
+_HEADER: Final = "x-os-auth"
 _MAX_REFUSAL: Final = 8 * 1024
 _REFUSING: Final = 5.0
 _READING: Final = 60.0
@@ -96,7 +96,6 @@ class Wire:
     def __init__(self, base: URL, access: ServiceAccess) -> None:
         self._base = base
         self._access = access
-        self._tokens = Tokens(access.token)
         self._session: aiohttp.ClientSession | None = None
         self.offers_etags = False
         """Whether the service keeps conditions, as far as its answers tell."""
@@ -237,7 +236,7 @@ class Wire:
         headers = {
             **request.headers,
             **self._access.headers(),
-            **self._tokens.headers(location.usecase, location.scope),
+            **self._credentials(location),
         }
         url = self.url_of(self.path_of(location, request.route), request.query)
         if request.body is not None:
@@ -296,6 +295,14 @@ class Wire:
         else:
             return Answer(status=response.status, headers=lowered(response), body=body)
         raise failure
+
+    def _credentials(self, location: Location) -> dict[str, str]:
+        token = self._access.token
+        if token is None:
+            return {}
+        if not isinstance(token, str):
+            token = token.request_token(location.usecase, location.scope)
+        return {_HEADER: f"Bearer {token}"}
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
