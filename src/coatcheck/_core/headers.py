@@ -146,7 +146,7 @@ def attachment(filename: str | None) -> str:
     plain = "".join(char if " " <= char <= "~" else "_" for char in name)
     escaped = plain.replace('"', '\\"')
     disposition = f'attachment; filename="{escaped}"'
-    if plain != name:
+    if not name.isascii():
         disposition += f"; filename*=UTF-8''{quote(name, safe='')}"
     return disposition
 
