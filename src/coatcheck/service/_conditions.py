@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from coatcheck._core.ranges import ByteOffset, ByteRange, ByteSpan, ByteSuffix
+from coatcheck._core.ranges import ByteRange, parse_range
 from coatcheck._core.writes import Update, Write
 from coatcheck.errors import InvalidRange
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from ._exchange import Exchange
 
-_RANGE: Final = re.compile(r"([A-Za-z0-9_-]{1,20})=([0-9]{0,18})-([0-9]{0,18})")
-_SEVERAL: Final = re.compile(r"bytes=[0-9,-]*,[0-9,-]*", re.IGNORECASE)
 _ETAG: Final = re.compile(r'(W/)?"([\x21\x23-\x7e]{0,200})"')
 
 
@@ -46,7 +44,7 @@ def wanted(exchange: Exchange) -> Wanted:
     if_none_match = _etag(exchange, "if-none-match", weak=True)
     if if_match is not None and if_none_match is not None:
         raise Refusal(400, "client error: give if-match or if-none-match")
-    byte_range = None if exchange.is_head else parse_range(exchange.header("range"))
+    byte_range = None if exchange.is_head else _range(exchange.header("range"))
     if_range = exchange.header("if-range")
     if if_range is not None:
         found = _ETAG.fullmatch(if_range)
@@ -55,27 +53,13 @@ def wanted(exchange: Exchange) -> Wanted:
     return Wanted(byte_range, if_match, if_none_match, if_range)
 
 
-def parse_range(text: str | None) -> ByteRange | None:
-    """Read a Range header; None is the whole object, which several ranges are too.
-
-    Raises:
-        Refusal: It is malformed, or counts something else than bytes.
-    """
+def _range(text: str | None) -> ByteRange | None:
     if text is None:
         return None
-    text = text.replace(" ", "")
-    if _SEVERAL.fullmatch(text):
-        return None
-    found = _RANGE.fullmatch(text)
-    if found is None or found[1].lower() != "bytes":
-        raise Refusal(400, "client error: the range is none like bytes=0-99")
-    first, last = found[2], found[3]
     try:
-        if first and last:
-            return ByteSpan(int(first), int(last) + 1)
-        return ByteOffset(int(first)) if first else ByteSuffix(int(last))
-    except (InvalidRange, ValueError):
-        raise Refusal(400, "client error: the range has no bytes in it") from None
+        return parse_range(text)
+    except InvalidRange as error:
+        raise Refusal(400, f"client error: range: {error.message}") from None
 
 
 def write_mode(exchange: Exchange) -> WriteMode:

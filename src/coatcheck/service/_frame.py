@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import re
 from datetime import timedelta
+from importlib.metadata import version
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
-
-from coatcheck import __version__
 
 from ._answers import Problem, answer_problem, problem_of
 from ._exchange import Exchange, encoded
@@ -32,7 +31,7 @@ _SOON: Final = timedelta(seconds=1)
 # Nothing that is stored here may act in the name of this origin.
 _ALWAYS: Final[Headers] = encoded(
     {
-        "server": f"coatcheck/{__version__}",
+        "server": f"coatcheck/{version('coatcheck')}",
         "x-content-type-options": "nosniff",
         "content-security-policy": "sandbox; default-src 'none'",
         "cache-control": "private, no-cache",

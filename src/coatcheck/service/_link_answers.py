@@ -7,13 +7,12 @@ from dataclasses import replace
 from email.utils import format_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
 
 from anyio import fail_after
 from fastapi.responses import Response, StreamingResponse
 from starlette.requests import ClientDisconnect
 
-from coatcheck._core.headers import encode_metadata
+from coatcheck._core.headers import attachment, encode_metadata
 from coatcheck._core.objects import NOTHING
 from coatcheck.errors import (
     CoatcheckError,
@@ -55,21 +54,6 @@ def headers_of(info: ObjectInfo, grant: LinkGrant) -> dict[str, str]:
     if info.encoding is not None:
         headers["content-encoding"] = info.encoding
     return headers
-
-
-def attachment(filename: str | None) -> str:
-    """Return the Content-Disposition of a download, with its name if it has one."""
-    if filename is None:
-        return "attachment"
-    name = filename.replace("/", "-").replace("\\", "-")
-    if not name.strip("."):
-        name = "-" * len(name)
-    plain = "".join(char if " " <= char <= "~" else "_" for char in name)
-    escaped = plain.replace('"', '\\"')
-    disposition = f'attachment; filename="{escaped}"'
-    if plain != name:
-        disposition += f"; filename*=UTF-8''{quote(name, safe='')}"
-    return disposition
 
 
 def quoted(etag: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
 
 from coatcheck._core.headers import (
     CODEC,
@@ -14,6 +13,7 @@ from coatcheck._core.headers import (
     ORIGIN,
     SHA256,
     WRITE_ID,
+    attachment,
     decode_metadata,
     encode_metadata,
     metadata_size,
@@ -38,8 +38,6 @@ _TAKEN: Final = (EXPIRATION, ORIGIN, FILENAME, SHA256, CODEC, WRITE_ID, CUSTOM)
 _ENCODINGS: Final = frozenset({"zstd"})
 _OCTETS: Final = "application/octet-stream"
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e]+")
-_OUTSIDE_NAMES: Final = re.compile(r"[^\x20-\x7e]")
-_ATTACHMENT: Final = "attachment"
 
 
 def metadata_of(headers: Mapping[str, str], created: datetime) -> PutInfo:
@@ -100,7 +98,7 @@ def object_headers(info: ObjectInfo, length: int) -> Headers:
     headers = metadata_headers(info)
     headers["accept-ranges"] = "bytes"
     headers["content-length"] = str(length)
-    headers["content-disposition"] = disposition(info.filename)
+    headers["content-disposition"] = attachment(info.filename)
     return [(name.encode(), text.encode()) for name, text in headers.items()]
 
 
@@ -119,20 +117,6 @@ def receipt_headers(receipt: Receipt) -> dict[str, str]:
 def quoted(etag: str) -> str:
     """Return an ETag as headers carry it."""
     return f'"{etag}"'
-
-
-def disposition(filename: str | None) -> str:
-    """Return the value of Content-Disposition: always a download."""
-    if not filename:
-        return _ATTACHMENT
-    name = filename.replace("/", "-").replace("\\", "-")
-    if not name.strip("."):
-        name = "-" * len(name)
-    plain = _OUTSIDE_NAMES.sub("_", name).replace('"', '\\"')
-    value = f'{_ATTACHMENT}; filename="{plain}"'
-    if name.isascii():
-        return value
-    return f"{value}; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def _sent(text: str | None) -> str | None:

@@ -21,22 +21,22 @@ from coatcheck.errors import (
     NotFound,
     ObjectNotFound,
 )
+from coatcheck.payloads._parallel import beside
 
 from ._answers import problem_of
 from ._documents import Completion, read_completion
 from ._exchange import JSON
 from ._reads import send_piece
 from ._refusals import Refusal
-from ._uploads import multipart, parts_of, seal, unseal, upload_of
+from ._uploads import multipart, parts_of, told_of, upload_of
 
 if TYPE_CHECKING:
-    from itsdangerous import URLSafeSerializer
-
     from coatcheck.abc import Upload
 
     from ._calls import Call
+    from ._seals import Seal
 
-PURPOSE: Final = "multipart"
+_PURPOSE: Final = "multipart"
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
 _MD5_SIZE: Final = 16
 _PAGE: Final = 1000
@@ -52,7 +52,10 @@ async def initiate(call: Call) -> None:
     await call.body(most=None).nothing()
     async with call.slot():
         upload = await multipart(call).initiate(call.stored_key, info=info)
-    document = {"key": call.target.key, "upload_id": seal(_sealer(call), upload)}
+    document = {
+        "key": call.target.key,
+        "upload_id": _seal(call).closed(told_of(upload)),
+    }
     await call.exchange.answer_json(200, document)
 
 
@@ -134,11 +137,9 @@ async def complete(call: Call) -> None:
     call.allow(Permission.OBJECT_WRITE)
     async with call.slot():
         await call.exchange.start(200, [JSON])
-        document: dict[str, object] = {}
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_breathe, call)
-            document |= await _completed(call, upload, completion)
-            tasks.cancel_scope.cancel()
+        document = await beside(
+            lambda: _breathe(call), lambda: _completed(call, upload, completion)
+        )
     body = json.dumps(document, separators=(",", ":")).encode()
     await send_piece(call, body, more=False)
 
@@ -194,7 +195,7 @@ async def _chosen(call: Call, upload: Upload, completion: Completion) -> list[Pa
 
 def _upload(call: Call) -> Upload:
     text = call.exchange.query.get("upload_id")
-    told = unseal(_sealer(call), text) if text else None
+    told = _seal(call).opened(text) if text else None
     if told is None:
         raise Refusal(400, "client error: upload_id is missing or none of this service")
     if told["key"] != call.stored_key:
@@ -202,8 +203,8 @@ def _upload(call: Call) -> Upload:
     return upload_of(told)
 
 
-def _sealer(call: Call) -> URLSafeSerializer:
-    return call.service.sealer(PURPOSE)
+def _seal(call: Call) -> Seal:
+    return call.service.seal(_PURPOSE)
 
 
 def _gone() -> Refusal:

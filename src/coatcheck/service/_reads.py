@@ -9,6 +9,7 @@ import anyio
 
 from coatcheck._core.permissions import Permission
 from coatcheck.errors import InvalidRange, ObjectNotFound, PreconditionFailed
+from coatcheck.payloads._parallel import beside
 
 from ._conditions import wanted
 from ._metadata import object_headers, quoted
@@ -120,45 +121,20 @@ async def send_bytes(call: Call, reader: Reader, status: int, headers: Headers) 
     if len(first) == length and length <= PIECE:
         await send_piece(call, first, more=False)
         return
-    failures: list[Exception] = []
-    watch = _Watch(call)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(watch.run, tasks.cancel_scope)
-        try:
-            await _send_all(call, first, chunks, length)
-        except Exception as error:  # noqa: BLE001  # raised below, in no group
-            failures.append(error)
-        watch.is_over = True
-        tasks.cancel_scope.cancel()
-    if watch.is_gone:
-        raise ClientGone
-    if failures:
-        raise failures[0]
+    await beside(
+        lambda: _until_gone(call), lambda: _send_all(call, first, chunks, length)
+    )
 
 
-class _Watch:
-    """Ends an answer when the client goes away, which no sending tells.
+async def _until_gone(call: Call) -> None:
+    """Wait until the client goes away, which no sending tells.
 
-    Args:
-        call: The request.
+    Raises:
+        ClientGone: It did.
     """
-
-    def __init__(self, call: Call) -> None:
-        self._receive = call.exchange.receive
-        self.is_over = False
-        self.is_gone = False
-
-    async def run(self, scope: anyio.CancelScope) -> None:
-        """Wait for the end of the client, or of the answer.
-
-        Args:
-            scope: What is cancelled when the client ends first.
-        """
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        if not self.is_over:
-            self.is_gone = True
-            scope.cancel()
+    while (await call.exchange.receive())["type"] != "http.disconnect":
+        pass
+    raise ClientGone
 
 
 async def _send_all(

@@ -25,7 +25,7 @@ from coatcheck.wrappers import expiring_info
 from ._metadata import receipt_headers
 from ._refusals import Refusal
 from ._storage import OWN
-from ._uploads import multipart, parts_of, seal, unseal, upload_of
+from ._uploads import multipart, parts_of, told_of, upload_of
 
 if TYPE_CHECKING:
     from coatcheck.abc import Limits, Receipt
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ._bodies import RequestBody
     from ._calls import Call
 
-PURPOSE: Final = "resumable"
+_PURPOSE: Final = "resumable"
 _MIB: Final = 1024 * 1024
 _PIECE: Final = 4 * _MIB
 _DIGITS: Final = re.compile(r"[0-9]{1,18}")
@@ -100,7 +100,8 @@ async def create(call: Call) -> None:
         raise Refusal(501, "client error: this is stored by a plain PUT alone")
     async with call.slot():
         upload = await multipart(call).initiate(call.stored_key, info=info)
-    token = seal(call.service.sealer(PURPOSE), upload, total=total, unit=granularity)
+    told = {**told_of(upload), "total": total, "unit": granularity}
+    token = call.service.seal(_PURPOSE).closed(told)
     await call.exchange.answer_json(
         200,
         {"key": call.target.key, "session": token, "granularity": granularity},
@@ -230,11 +231,13 @@ async def _note_end(call: Call, session: Session) -> None:
 
 
 def _session(call: Call) -> Session:
-    told = unseal(call.service.sealer(PURPOSE), call.exchange.query["session"])
+    told = call.service.seal(_PURPOSE).opened(call.exchange.query["session"])
     if told is None or told["key"] != call.stored_key:
         raise Refusal(404, "client error: there is no such upload session")
     return Session(
-        upload=upload_of(told), total=told["total"], granularity=told["unit"]
+        upload=upload_of(told),
+        total=int(told["total"] or 0),
+        granularity=int(told["unit"] or 0),
     )
 
 

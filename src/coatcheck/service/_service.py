@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import anyio
-from itsdangerous import URLSafeSerializer
 
 from coatcheck.errors import Closed
 
@@ -14,6 +13,7 @@ from ._auth import Auth
 from ._limits import Rates, Slots
 from ._metrics import Metrics
 from ._policies import Policies
+from ._seals import Seal
 from ._storage import keep_up, opened_storage, signing_key
 
 if TYPE_CHECKING:
@@ -76,13 +76,9 @@ class Service:
             raise Closed("the service is not running")
         return self._bucket
 
-    def sealer(self, purpose: str) -> URLSafeSerializer:
-        """Return what signs and verifies texts that clients carry for the service.
-
-        Args:
-            purpose: What they are for; those of one are none of another.
-        """
-        return URLSafeSerializer(self._signing_key, salt=f"coatcheck.service.{purpose}")
+    def seal(self, purpose: str) -> Seal:
+        """Return what seals texts for one purpose."""
+        return Seal(self._signing_key, purpose)
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:

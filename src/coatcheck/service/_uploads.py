@@ -3,73 +3,43 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final, cast
-
-from itsdangerous import BadData
+from typing import TYPE_CHECKING, cast
 
 from coatcheck._core.expiry import format_time, parse_time
 from coatcheck._core.writes import Upload, Write
 from coatcheck.abc import Capability, require
-from coatcheck.errors import InvalidInput
 
 from ._refusals import Refusal
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from itsdangerous import URLSafeSerializer
+    from collections.abc import AsyncGenerator
 
     from coatcheck.abc import CanMultipart, Part
 
     from ._calls import Call
+    from ._seals import Told
 
-_LONGEST: Final = 4096
 
-
-def seal(sealer: URLSafeSerializer, upload: Upload, **more: object) -> str:
-    """Return a text that names an upload, which nobody else can make.
-
-    Args:
-        sealer: What signs it.
-        upload: The upload.
-        more: What else it says.
-    """
-    told = {
+def told_of(upload: Upload) -> Told:
+    """Return what a sealed text tells of an upload."""
+    return {
         "key": upload.key,
         "id": upload.upload_id,
         "started": format_time(upload.started),
         "write": upload.write_id,
-        **more,
     }
-    return sealer.dumps(told)
 
 
-def unseal(sealer: URLSafeSerializer, text: str) -> dict[str, Any] | None:
-    """Return what a sealed text says; None when it was not sealed here."""
-    if len(text) > _LONGEST:
-        return None
-    try:
-        return cast("dict[str, Any]", sealer.loads(text))
-    except BadData:
-        return None
-
-
-def upload_of(told: dict[str, Any]) -> Upload:
-    """Return the upload that a sealed text names."""
+def upload_of(told: Told) -> Upload:
+    """Return the upload of which a sealed text tells."""
+    write_id = told["write"]
     return Upload(
-        key=told["key"],
-        upload_id=told["id"],
-        started=_moment(told["started"]),
+        key=str(told["key"]),
+        upload_id=str(told["id"]),
+        started=parse_time(str(told["started"])),
         mode=Write.OVERWRITE,
-        write_id=told["write"],
+        write_id=None if write_id is None else str(write_id),
     )
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return parse_time(text)
-    except InvalidInput as error:
-        raise Refusal(400, "client error: the upload cannot be read") from error
 
 
 def multipart(call: Call) -> CanMultipart:
@@ -89,6 +59,6 @@ async def parts_of(call: Call, upload: Upload) -> list[Part]:
     Raises:
         ObjectNotFound: There is no such upload (any more).
     """
-    listing: Any = multipart(call).list_parts(upload)
+    listing = cast("AsyncGenerator[Part]", multipart(call).list_parts(upload))
     async with aclosing(listing):
         return [part async for part in listing]
