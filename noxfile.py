@@ -130,6 +130,24 @@ def kstash(session: nox.Session) -> None:
     )
 
 
+@nox.session(venv_backend="none")
+def objectstore(session: nox.Session) -> None:
+    """Let objectstore's published client use the service, on Python 3.12."""
+    session.run(
+        sys.executable,
+        *("-m", "nox", "-s", "objectstore_suite", "--force-python"),
+        *(interpreter("3.12"), "--envdir", ".nox/objectstore", "--", *session.posargs),
+    )
+
+
+@nox.session
+def objectstore_suite(session: nox.Session) -> None:
+    """Run what `objectstore` runs, on the running interpreter."""
+    install(session, "test")
+    session.install("-e", ".[cli,service]", "objectstore-client==0.2.10")
+    session.run("pytest", "-m", "objectstore", "-s", *session.posargs)
+
+
 @nox.session
 def kstash_suite(session: nox.Session) -> None:
     """Run what `kstash` runs, on the running interpreter."""

@@ -6,6 +6,7 @@ import pickle
 from datetime import timedelta
 
 import pytest
+from pydantic import SecretStr
 
 from coatcheck.config import Config, Place, S3Config
 from coatcheck.errors import InvalidConfig, InvalidName
@@ -51,8 +52,13 @@ BAD_FIELDS = {
         *({"ns": url} for url in ("mem://b", "file://b/p/")),
     ],
     "trusted_hosts": ["host", None, 5, {"host": 1}, [5], [None], b"host", {"host"}],
-    "public_url": BAD_URLS,
+    "public_url": [
+        *(*BAD_URLS, "https://host/ü", "https://host/a b", "https://host\\b"),
+    ],
     "signing_key": ["", "short", SECRET[:15], 5, [SECRET], {"key": SECRET}],
+    "retired_signing_keys": [
+        *(SECRET, None, 5, [""], [SECRET, SECRET[:15]], [None], {SECRET: 1}),
+    ],
     "filesystem_root": ["", *BAD_TEXTS],
     "durable": ["perhaps", 5, None, [], {}],
     "total_timeout": [
@@ -80,6 +86,7 @@ BAD_S3_FIELDS = {
     "public_endpoint_url": BAD_URLS,
     "region": ["", "r" * 65, *BAD_TEXTS],
     "addressing_style": ["", "Path", None, 5],
+    "anonymous": ["perhaps", None, 5],
     "wire": ["", "fast", None, 5],
     "create_buckets": ["perhaps", 5, None],
     "max_pool_connections": [0, -1, 10_001, *BAD_COUNTS],
@@ -177,7 +184,7 @@ def test_the_defaults_are_as_documented():
 
 def test_secrets_are_not_shown():
     """No text of a configuration has the signing key in it."""
-    config = Config(signing_key=SECRET)
+    config = Config(signing_key=SECRET, retired_signing_keys=[SECRET])
     assert config.signing_key.get_secret_value() == SECRET
     for text in (repr(config), str(config), config.model_dump_json()):
         assert SECRET not in text
@@ -244,6 +251,7 @@ def test_urls_lose_their_last_slash():
         ("BACKENDS", ' ["mem", "https"]', "backends", ("mem", "https")),
         ("TRUSTED_HOSTS", "a.example,b.example", "trusted_hosts", ("a.example", "b.example")),
         ("TRUSTED_HOSTS", "", "trusted_hosts", ()),
+        ("RETIRED_SIGNING_KEYS", f"{SECRET},{SECRET}", "retired_signing_keys", (SecretStr(SECRET),) * 2),
         ("NAMESPACES", '{"ns": "s3://b/p/"}', "namespaces", {"ns": "s3://b/p/"}),
         ("MAX_INLINE_LEN", "200", "max_inline_len", 200),
         ("DURABLE", "false", "durable", False),
@@ -271,6 +279,8 @@ def test_the_environment_is_read(name, text, field, value):
         ("NAMESPACES", f'{{"ns": {SECRET}', ["namespaces"]),
         ("NAMESPACES", '["s3"]', ["namespaces"]),
         ("SIGNING_KEY", SECRET[:15], ["signing_key"]),
+        ("RETIRED_SIGNING_KEYS", f"{SECRET},short", ["retired_signing_keys"]),
+        ("RETIRED_SIGNING_KEYS", f'["{SECRET}"', ["retired_signing_keys"]),
         ("DIGEST", "sha1", ["digest"]),
         ("CONCURRENCY", "many", ["concurrency"]),
         ("TOTAL_TIMEOUT", "soon", ["total_timeout"]),

@@ -11,13 +11,13 @@ from anyio import to_thread
 from anyio.lowlevel import current_token
 
 from coatcheck._core.address import INLINE, LINK
-from coatcheck.abc import AsyncResource
+from coatcheck.abc import AsyncResource, Capability
 from coatcheck.backends import open_backend
 from coatcheck.config import Config
-from coatcheck.errors import Closed, Outcome, Timeout
+from coatcheck.errors import Closed, Outcome, Timeout, UnsupportedBackend
 from coatcheck.payloads._threads import one_after_another
 from coatcheck.stashes import Stashes
-from coatcheck.wrappers import Guard, expiring
+from coatcheck.wrappers import Guard, LinkSigner, expiring, linked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +60,7 @@ class Coatcheck(AsyncResource, Stashes):
         self._clock = clock
         self._observer = observer
         self._memory = memory
+        self._signer = link_signer(self._config)
         self._loop: object = None
         self._opening = anyio.Lock()
         self._backends: dict[str, Backend] = {}
@@ -87,10 +88,17 @@ class Coatcheck(AsyncResource, Stashes):
         backend = await self._backend(place.scheme)
         bucket = backend.bucket(place.bucket, place.prefix)
         return expiring(
-            self._guards[place.scheme].around(bucket),
+            self._guards[place.scheme].around(self._shareable(bucket)),
             observer=self._observer,
             grace=self._config.grace,
         )
+
+    def _shareable(self, bucket: Bucket) -> Bucket:
+        """Give SIGN to a bucket without it, if the configuration says how."""
+        url, signer = self._config.public_url, self._signer
+        if url is None or signer is None or Capability.SIGN in bucket.capabilities:
+            return bucket
+        return linked(bucket, public_url=url, signer=signer)
 
     async def _links(self) -> Bucket:
         backend = await self._backend(LINK)
@@ -148,6 +156,27 @@ class Coatcheck(AsyncResource, Stashes):
                 "this Coatcheck was opened in another event loop; open one in each, or"
                 " use coatcheck.sync, which serves all threads"
             )
+
+
+def link_signer(config: Config) -> LinkSigner | None:
+    """Return what signs and reads a configuration's links; None without a key."""
+    if config.signing_key is None:
+        return None
+    retired = [key.get_secret_value() for key in config.retired_signing_keys]
+    return LinkSigner(config.signing_key.get_secret_value(), retired=retired)
+
+
+async def backend_of(coats: Coatcheck, scheme: str) -> Backend:
+    """Return a backend of an open Coatcheck, for a service that answers its links.
+
+    Raises:
+        UnsupportedBackend: The configuration does not name it.
+        Closed: The Coatcheck is not open here.
+    """
+    coats._check_usable()  # noqa: SLF001  # what a service needs is nobody's verb
+    if scheme not in coats.config.backends or scheme in (INLINE, LINK):
+        raise UnsupportedBackend(f"no backend {scheme[:20]!r} is configured here")
+    return await coats._backend(scheme)  # noqa: SLF001
 
 
 def _running_loop() -> object:

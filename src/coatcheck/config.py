@@ -47,6 +47,7 @@ __all__ = ("Config", "Place", "S3Config")
 
 _BACKENDS: Final = frozenset({INLINE, LINK, *STORED_SCHEMES})
 _PLACE = re.compile(r"(mem|file|s3)://([^/?#]+)(?:/([^?#]*))?")
+_LINKABLE: Final = re.compile(r"[!-\[\]-~]+")
 _MIB: Final = 1024 * 1024
 _LEAST_TIMEOUT: Final = timedelta(milliseconds=1)
 _MOST_TIME: Final = timedelta(days=1)
@@ -115,13 +116,18 @@ def _place(url: str) -> Place:
     return Place(scheme=scheme, bucket=bucket, prefix=prefix)
 
 
-_Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_a_sequence)]
-_Time = Annotated[timedelta, BeforeValidator(_seconds)]
-_Url = Annotated[str, AfterValidator(_origin)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_a_sequence)]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_a_sequence)]
+Seconds = Annotated[timedelta, BeforeValidator(_seconds)]
+Url = Annotated[str, AfterValidator(_origin)]
 
 
-class _Refusing(BaseModel):
-    """A model whose refusals name the field and never show what was given."""
+class Refusing(BaseModel):
+    """A model whose refusals name the field and never show what was given.
+
+    Raises:
+        InvalidConfig: A field cannot be used; the message names it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -142,12 +148,12 @@ def _refusal(model: str, error: ValidationError) -> str:
     return f"{model} cannot be used: {'; '.join(faults)}"
 
 
-class S3Config(_Refusing):
+class S3Config(Refusing):
     """How S3, or a store that speaks it, is reached; credentials are the SDK's."""
 
-    endpoint_url: _Url | None = None
+    endpoint_url: Url | None = None
     """The store's URL; None is AWS, or what AWS_ENDPOINT_URL_S3 says."""
-    public_endpoint_url: _Url | None = None
+    public_endpoint_url: Url | None = None
     """The URL that share links are made for, when outsiders use another."""
     region: str | None = Field(default=None, min_length=1, max_length=64)
     """The region; None is the SDK's own choice."""
@@ -187,7 +193,7 @@ class Config(BaseSettings):
         env_nested_delimiter="__",
     )
 
-    backends: _Names = (INLINE, "s3", LINK)
+    backends: Names = (INLINE, "s3", LINK)
     """Who may keep stashes, in the order in which they are tried; `inline` first."""
     max_inline_len: int = Field(default=100, ge=1, le=8192)
     """The most base64 characters of a payload that becomes its own address."""
@@ -203,21 +209,23 @@ class Config(BaseSettings):
         Mapping[str, str], AfterValidator(_places), PlainSerializer(dict)
     ] = FrozenTexts({})
     """Where namespaces are kept, `scheme://bucket/prefix/`; if any, no others are."""
-    trusted_hosts: _Names = ()
+    trusted_hosts: Names = ()
     """Hosts from which share links are fetched beside the configured endpoints."""
-    public_url: _Url | None = None
+    public_url: Url | None = None
     """Where the service answers links for memory and files."""
     signing_key: SecretStr | None = None
     """What these links are signed with; at least 16 characters."""
+    retired_signing_keys: Secrets = ()
+    """Keys that links were signed with before, which are still read."""
     filesystem_root: str | None = Field(default=None, min_length=1)
     """The folder of the `file` backend."""
     durable: bool = True
     """Files: wait until the disk confirms every write."""
-    total_timeout: _Time = timedelta(seconds=60)
+    total_timeout: Seconds = timedelta(seconds=60)
     """The deadline of every single storage operation."""
     concurrency: int = Field(default=64, ge=1, le=10_000)
     """Storage operations at once, for each backend."""
-    grace: _Time = timedelta(minutes=15)
+    grace: Seconds = timedelta(minutes=15)
     """How long after its deadline an object on S3 is left to the reaper."""
     cache_bytes: int = Field(default=0, ge=0)
     """Memory for verified stashes that were read before."""
@@ -249,7 +257,7 @@ class Config(BaseSettings):
             fields = source()
         except SettingsError as error:
             raise InvalidConfig(f"the environment cannot be used: {error}") from None
-        for name in ("backends", "trusted_hosts"):
+        for name in ("backends", "trusted_hosts", "retired_signing_keys"):
             if isinstance(fields.get(name), str):
                 fields[name] = _split(name, fields[name])
         return cls(**fields)
@@ -286,10 +294,20 @@ class Config(BaseSettings):
             raise ValueError(f"must be from {least} to {_MOST_TIME}")
         return given
 
-    @field_validator("signing_key")
+    @field_validator("public_url")
     @classmethod
-    def _check_key(cls, given: SecretStr | None) -> SecretStr | None:
-        if given is not None and len(given.get_secret_value()) < _LEAST_KEY:
+    def _check_public_url(cls, given: str | None) -> str | None:
+        if given is not None and _LINKABLE.fullmatch(given) is None:
+            raise ValueError("must be printable ASCII, with all else percent-encoded")
+        return given
+
+    @field_validator("signing_key", "retired_signing_keys")
+    @classmethod
+    def _check_keys(
+        cls, given: SecretStr | tuple[SecretStr, ...] | None
+    ) -> SecretStr | tuple[SecretStr, ...] | None:
+        keys = (given,) if isinstance(given, SecretStr) else given or ()
+        if any(len(key.get_secret_value()) < _LEAST_KEY for key in keys):
             raise ValueError(f"must have at least {_LEAST_KEY} characters")
         return given
 

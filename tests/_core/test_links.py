@@ -29,6 +29,11 @@ SHA256 = "a" * 64
         (f"https://ns.store.example/n.{MD5}?s", "ns", "n"),
         (f"https://host/ns/sp%20ace%2B%C3%BC.{MD5}?s", "ns", "sp ace+ü"),
         (f"HTTPS://host/ns/n.{MD5}", "ns", "n"),
+        (f"https://host/v1/links/ns/a/b.{MD5}?t=x.y", "ns", "a/b"),
+        (f"http://h:8000/be/low/v1/links/n%2Bs/%C3%BC%2Fa.{MD5}?t=x.y", "n+s", "ü/a"),
+        (f"https://ns.s3.amazonaws.com/v1/links/a/n.{MD5}?t=x.y", "a", "n"),
+        (f"https://host/v1/links/ns/v1/links/n.{MD5}?t=x.y", "ns", "v1/links/n"),
+        (f"https://host/v1/links/ns/n.{MD5}?X-Amz-Signature=s", "v1", "links/ns/n"),
     ],
 )
 def test_links_are_read(url, namespace, name):
@@ -48,6 +53,13 @@ def test_a_link_to_a_stream_pins_it():
     assert address.streamed
     assert (address.sha256, address.size) == (SHA256, 5)
     assert str(address) == url
+
+
+def test_long_links_are_read_at_once():
+    """A link of the greatest length that leads nowhere costs no more than its length."""
+    for text in ("v1/links/" * 3600, "v1/links/" * 3600 + "?t=", "/" * 32_000 + "?t=x"):
+        with pytest.raises(InvalidAddress):
+            Address.parse(f"https://host/{text}"[: 32 * 1024])
 
 
 @pytest.mark.parametrize(

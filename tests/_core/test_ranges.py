@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coatcheck._core.ranges import ByteOffset, ByteSpan, ByteSuffix, resolve_range
+from coatcheck._core.ranges import (
+    ByteOffset,
+    ByteSpan,
+    ByteSuffix,
+    parse_range,
+    range_header,
+    resolve_range,
+)
 from coatcheck.errors import InvalidRange
 
 untimed = settings(deadline=None)
@@ -94,3 +101,46 @@ def test_a_range_without_bytes_cannot_be_made(make):
     """Negative and empty ranges are refused where they are made."""
     with pytest.raises(InvalidRange):
         make()
+
+
+@untimed
+@given(ranges)
+def test_headers_are_read_as_they_were_written(byte_range):
+    """A Range header means the range that it was made of, in whatever case."""
+    assert parse_range(range_header(byte_range)) == byte_range
+    assert parse_range(f" {range_header(byte_range).upper()} ") == byte_range
+
+
+@pytest.mark.parametrize("header", ["bytes=0-1,2-3", "bytes=0-1, -5", "BYTES=-1,-2"])
+def test_several_ranges_are_the_whole(header):
+    """What asks for several ranges is answered with all."""
+    assert parse_range(header) is None
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *(
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=-",
+            "=0-1",
+            "0-1",
+            "lines=0-1",
+            "lines=0-1,2-3",
+        ),
+        *("bytes=5-4", "bytes=-0", "bytes=a-b", "bytes=1-2-3", "bytes=+1-2", "bytes=1"),
+        *(
+            "bytes=0x1-2",
+            "bytes=1 -2",
+            "bytes=\u0661-",
+            f"bytes={'9' * 40}-",
+            "bytes==1-2",
+        ),
+    ],
+)
+def test_headers_that_are_no_ranges(header):
+    """Anything else is refused."""
+    with pytest.raises(InvalidRange):
+        parse_range(header)

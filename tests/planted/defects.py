@@ -576,6 +576,88 @@ ON_STASHES = (
     ),
 )
 
+ON_OWN_LINKS = (
+    defect(
+        "a link is answered after its end",
+        "service/_links.py",
+        "if is_expired(grant.expires_at, bucket.backend.now()):",
+        "if is_expired(None, bucket.backend.now()):",
+        "service/test_links.py::test_a_link_ends_to_the_microsecond",
+        "service/test_links_uploads.py::test_an_upload_begins_before_the_end",
+    ),
+    defect(
+        "a link's token goes with any path",
+        "service/_links.py",
+        'if grant.method != method or grant.place != request.path_params["place"]:',
+        "if grant.method != method:",
+        "service/test_links_refused.py::test_a_link_is_for_one_object",
+    ),
+    defect(
+        "a link to read writes too",
+        "service/_links.py",
+        'if grant.method != method or grant.place != request.path_params["place"]:',
+        'if grant.place != request.path_params["place"]:',
+        "service/test_links_refused.py::test_a_link_is_for_one_method",
+    ),
+    defect(
+        "a link is read with what was added to it",
+        "service/_links.py",
+        "found = _QUERY.fullmatch(query)",
+        "found = _QUERY.match(query)",
+        "service/test_links_refused.py::test_malformed_tokens",
+    ),
+    defect(
+        "a link's token stays in the server's log",
+        "service/_links.py",
+        '        request.scope["query_string"] = b""\n',
+        "",
+        "service/test_links_refused.py::test_nothing_of_a_link_is_logged",
+    ),
+    defect(
+        "uploads at once replace each other",
+        "service/_link_uploads.py",
+        "mode=Write.CREATE",
+        "mode=Write.OVERWRITE",
+        "service/test_links_uploads.py::test_one_of_many_uploads_at_once",
+    ),
+    defect(
+        "an upload of unknown length has no cap",
+        "service/_link_uploads.py",
+        "            if max_size is not None and received > max_size:\n"
+        "                raise RefusedError(TOO_LARGE)\n",
+        "",
+        "service/test_links_uploads.py::test_too_large",
+    ),
+    defect(
+        "a reader that stands still keeps its file open",
+        "service/_link_answers.py",
+        "with fail_after(self._seconds):",
+        "with fail_after(None):",
+        "service/test_links_flow.py::test_a_client_that_does_not_read_on",
+    ),
+    defect(
+        "another spelling of a signature is taken",
+        "wrappers/_link_tokens.py",
+        "if base64_encode(base64_decode(signature)).decode() != signature:",
+        'if signature == "":',
+        "wrappers/test_linked.py::test_every_altered_token_is_refused",
+    ),
+    defect(
+        "a retired key signs",
+        "wrappers/_link_tokens.py",
+        "for each in (*retired, key)",
+        "for each in (key, *retired)",
+        "wrappers/test_linked.py::test_keys_are_rotated",
+    ),
+    defect(
+        "links tell who stored the object",
+        "service/_link_answers.py",
+        "replace(info.put_info(), origin=None, custom=NOTHING)",
+        "replace(info.put_info(), custom=NOTHING)",
+        "service/test_links.py::test_what_is_told_of_an_object",
+    ),
+)
+
 DEFECTS = (
     *ON_FILES,
     *ON_S3,
@@ -584,4 +666,5 @@ DEFECTS = (
     *ON_PAYLOADS,
     *ON_EXPIRY,
     *ON_STASHES,
+    *ON_OWN_LINKS,
 )

@@ -122,7 +122,10 @@ for _name in (
     "put_part",
     "complete",
     "abort",
+    "put_resumable",
     "sweep",
+    "extend_expiry",
+    "renew",
 ):
     setattr(Hanging, _name, _hanging(_name))
 

@@ -7,13 +7,26 @@ from datetime import timedelta
 from tests.subjects import FilesSubject, MemorySubject
 
 from coatcheck.testing import BackendContract, FaultyBucket
-from coatcheck.wrappers import ForwardingBucket, Guard, expiring, scoped
+from coatcheck.wrappers import (
+    ForwardingBucket,
+    Guard,
+    LinkSigner,
+    expiring,
+    linked,
+    scoped,
+)
 
 
 def guarded(bucket):
     """Let a bucket's calls have deadlines and slots."""
     guard = Guard(total_timeout=timedelta(seconds=30), concurrency=8)
     return guard.around(FaultyBucket(bucket, immediate=False))
+
+
+def answered(bucket):
+    """Let a bucket have links."""
+    signer = LinkSigner("a key of sixteen bytes or more")
+    return linked(bucket, public_url="https://coats.example", signer=signer)
 
 
 class Forwarded(MemorySubject):
@@ -49,13 +62,20 @@ class Expiring(MemorySubject):
         return expiring(backend.bucket(name))
 
 
+class Linked(MemorySubject):
+    """A bucket whose links a service answers."""
+
+    def bucket(self, backend, name="contract"):
+        return answered(backend.bucket(name))
+
+
 class Stacked(FilesSubject):
     """Files under all wrappers, as the facade stacks them."""
 
     deviations = Scoped.deviations
 
     def bucket(self, backend, name="contract"):
-        return expiring(guarded(backend.bucket(name, "p/")))
+        return expiring(guarded(answered(backend.bucket(name, "p/"))))
 
 
 class TestForwarding(BackendContract):
@@ -87,6 +107,12 @@ class TestExpiring(BackendContract):
     """`expiring`."""
 
     subject = Expiring
+
+
+class TestLinked(BackendContract):
+    """`linked`."""
+
+    subject = Linked
 
 
 class TestStacked(BackendContract):

@@ -9,7 +9,9 @@ import pytest
 from coatcheck.abc import (
     Bucket,
     CanCopy,
+    CanExpire,
     CanMultipart,
+    CanResume,
     CanScan,
     CanSign,
     CanSweep,
@@ -17,12 +19,15 @@ from coatcheck.abc import (
     Reader,
     innermost,
 )
-from coatcheck.wrappers import ExpiringBucket, GuardedBucket, scoped
+from coatcheck.wrappers import ExpiringBucket, GuardedBucket, LinkedBucket, scoped
 from coatcheck.wrappers._forwarding import ForwardingBucket
 from coatcheck.wrappers._reading import ForwardingReader
 from coatcheck.wrappers._scoped import ScopedBucket
 
-CONTRACTS = (Bucket, CanCopy, CanMultipart, CanScan, CanSign, CanSweep, CanUpdate)
+CONTRACTS = (
+    *(Bucket, CanCopy, CanExpire, CanMultipart, CanResume, CanScan, CanSign),
+    *(CanSweep, CanUpdate),
+)
 
 
 def methods_of(*contracts):
@@ -52,7 +57,9 @@ def test_no_method_of_a_contract_is_missing(name, contract):
     ]
 
 
-@pytest.mark.parametrize("wrapper", [ExpiringBucket, GuardedBucket, ScopedBucket])
+@pytest.mark.parametrize(
+    "wrapper", [ExpiringBucket, GuardedBucket, LinkedBucket, ScopedBucket]
+)
 @pytest.mark.parametrize(("name", "contract"), methods_of(*CONTRACTS), ids=str)
 def test_overrides_keep_the_parameters(wrapper, name, contract):
     """A wrapper takes what the contract takes, whichever methods it overrides."""

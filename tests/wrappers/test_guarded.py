@@ -7,7 +7,7 @@ from datetime import timedelta
 import anyio
 import pytest
 
-from coatcheck.abc import PutInfo, SignGet, Upload
+from coatcheck.abc import FromNow, ObjectInfo, PutInfo, SignGet, Upload
 from coatcheck.backends._memory import MemoryBackend
 from coatcheck.errors import ErrorKind, ObjectNotFound, Outcome, Timeout
 from coatcheck.wrappers._forwarding import (
@@ -51,8 +51,12 @@ CALLS = {
     "complete": lambda bucket: bucket.complete(UPLOAD, []),
     "abort": lambda bucket: bucket.abort(UPLOAD),
     "list_uploads": lambda bucket: exhaust(bucket.list_uploads()),
+    "put_resumable": lambda bucket: bucket.put_resumable("k", b"", size=0),
     "sweep": lambda bucket: bucket.sweep(),
+    "extend_expiry": lambda bucket: bucket.extend_expiry("k", FromNow(SOON)),
+    "renew": lambda bucket: bucket.renew(INFO),
 }
+INFO = ObjectInfo.of(PutInfo(), key="k", size=0, etag="e", modified=UPLOAD.started)
 READS = {"head", "get", "scan", "sign", "list_parts", "list_uploads"}
 
 

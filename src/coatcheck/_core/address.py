@@ -7,7 +7,10 @@ The forms are kstash's, so that either library claims what the other made:
     mem|file|s3://{namespace}/{name}.{uuid4 hex}?sha256={hex}&size={n}    (streamed)
 
 Namespace and name stand verbatim; only the query is escaped. A share link is an
-address too: its scheme is `https` and its text is the URL.
+address too: its scheme is `https` and its text is the URL. The links that coatcheck
+answers itself have the form
+
+    {public_url}/v1/links/{bucket}/{name}.{digest}?t={token}
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from coatcheck.errors import InvalidAddress, InvalidName, UnsupportedBackend
 
 from .digests import DigestAlgorithm, is_digest
 from .names import check_key, check_name, check_namespace, shown
+from .signing import LINKS_PATH
 
 INLINE: Final = "inline"
 LINK: Final = "https"
@@ -195,14 +199,7 @@ def _parse_link(url: str) -> Address:
         raise InvalidAddress(
             f"address {shown_text} is no link of the form https://host/path?query"
         )
-    host, path = found[1].lower(), unquote(found[2])
-    bucket_host = _BUCKET_HOST.fullmatch(host)
-    if bucket_host is not None:
-        namespace, key = bucket_host[1], path
-    else:
-        namespace, _, key = path.partition("/")
-        if not key:
-            namespace, key = host.split(".")[0], path
+    namespace, key = _place_of_link(link, found[1].lower(), unquote(found[2]))
     stored = _KEY.fullmatch(key)
     if stored is None:
         raise InvalidAddress(
@@ -221,6 +218,21 @@ def _parse_link(url: str) -> Address:
         sha256=pinned.get("sha256"),
         size=int(pinned["size"]) if pinned else None,
     )
+
+
+def _place_of_link(link: str, host: str, path: str) -> tuple[str, str]:
+    """Return the namespace and the key that a link seems to lead to."""
+    bare, _, query = link.partition("?")
+    _, own, place = bare.partition(LINKS_PATH)
+    if own and query.startswith("t="):
+        # Taken apart before it is decoded, perhaps below a path of the public URL.
+        namespace, _, key = place.partition("/")
+        return unquote(namespace), unquote(key)
+    bucket_host = _BUCKET_HOST.fullmatch(host)
+    if bucket_host is not None:
+        return bucket_host[1], path
+    namespace, _, key = path.partition("/")
+    return (namespace, key) if key else (host.partition(".")[0], path)
 
 
 def _is_size(text: str) -> bool:

@@ -11,12 +11,12 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote_from_bytes, unquote_to_bytes
+from urllib.parse import quote, quote_from_bytes, unquote_to_bytes
 
 from coatcheck.errors import InvalidInput
 
 from .expiry import deadline_from, format_expiry, format_time, parse_expiry, parse_time
-from .objects import NOTHING, PutInfo
+from .objects import NOTHING, ObjectInfo, PutInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,7 +69,7 @@ def unescape(value: str) -> str:
         raise InvalidInput("a metadata value is not UTF-8") from None
 
 
-def encode_metadata(info: PutInfo) -> dict[str, str]:
+def encode_metadata(info: PutInfo | ObjectInfo) -> dict[str, str]:
     """Return the headers of what an object's metadata holds beyond HTTP's own.
 
     `content_type`, `encoding`, `cache_control` and `content_disposition` have
@@ -137,6 +137,21 @@ def decode_metadata(headers: Mapping[str, str], **standard: Any) -> PutInfo:
             raise InvalidInput("an expiration policy has no time to count from")
         found["deadline"] = deadline_from(expiry, created)
     return PutInfo(custom=custom or NOTHING, **found)
+
+
+def attachment(filename: str | None) -> str:
+    """Return the Content-Disposition of a download, with its name if it has one."""
+    if filename is None:
+        return "attachment"
+    name = filename.replace("/", "-").replace("\\", "-")
+    if not name.strip("."):
+        name = "-" * len(name)
+    plain = "".join(char if " " <= char <= "~" else "_" for char in name)
+    escaped = plain.replace('"', '\\"')
+    disposition = f'attachment; filename="{escaped}"'
+    if not name.isascii():
+        disposition += f"; filename*=UTF-8''{quote(name, safe='')}"
+    return disposition
 
 
 def retry_after(headers: Mapping[str, str]) -> timedelta | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from coatcheck.errors import InvalidRange
 
@@ -43,6 +44,7 @@ class ByteSuffix:
 
 
 ByteRange: TypeAlias = ByteSpan | ByteOffset | ByteSuffix
+_ASKED: Final = re.compile(r"([0-9]{0,18})-([0-9]{0,18})")
 
 
 def range_header(byte_range: ByteRange) -> str:
@@ -54,6 +56,26 @@ def range_header(byte_range: ByteRange) -> str:
             return f"bytes={start}-"
         case ByteSuffix(length):
             return f"bytes=-{length}"
+
+
+def parse_range(header: str) -> ByteRange | None:
+    """Read the value of a `Range` header; None stands for the whole object.
+
+    That is what several ranges at once are answered with.
+
+    Raises:
+        InvalidRange: It is no range of bytes.
+    """
+    unit, _, asked = header.partition("=")
+    if unit.strip().lower() == "bytes" and "," in asked:
+        return None
+    found = _ASKED.fullmatch(asked.strip())
+    if unit.strip().lower() != "bytes" or found is None or found[0] == "-":
+        raise InvalidRange("a range has the form bytes=0-499, bytes=500- or bytes=-500")
+    first, last = found.groups()
+    if not first:
+        return ByteSuffix(int(last))
+    return ByteSpan(int(first), int(last) + 1) if last else ByteOffset(int(first))
 
 
 def resolve_range(byte_range: ByteRange, size: int) -> range:

@@ -77,6 +77,8 @@ class Part:
     """Tells this content of the part from another."""
     size: int
     """Bytes."""
+    modified: datetime | None = field(default=None, compare=False)
+    """When it was stored, in UTC; None where the store was not asked."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,6 +6,7 @@ Test yours with the classes of `coatcheck.testing`.
 from __future__ import annotations
 
 from coatcheck._core.digests import DigestAlgorithm
+from coatcheck._core.extensions import Extension, FromCreation, FromNow, Until
 from coatcheck._core.objects import ObjectEntry, ObjectInfo, Page, PutInfo
 from coatcheck._core.ranges import ByteOffset, ByteRange, ByteSpan, ByteSuffix
 from coatcheck._core.signing import SignedRequest, SignGet, SignPut
@@ -20,10 +21,11 @@ from coatcheck._core.writes import (
     WriteMode,
 )
 
+from ._access import Credentials, ServiceAccess
 from ._backend import NO_INFO, AsyncReadable, Backend, Body, Bucket
 from ._capabilities import (
     CanCopy,
-    CanMultipart,
+    CanExpire,
     CanScan,
     CanSign,
     CanSweep,
@@ -35,6 +37,7 @@ from ._capabilities import (
 from ._observer import Event, Observer
 from ._reader import Reader, Verified
 from ._resource import AsyncResource
+from ._uploads import CanMultipart, CanResume
 
 __all__ = (
     "NO_INFO",
@@ -48,14 +51,20 @@ __all__ = (
     "ByteSpan",
     "ByteSuffix",
     "CanCopy",
+    "CanExpire",
     "CanMultipart",
+    "CanResume",
     "CanScan",
     "CanSign",
     "CanSweep",
     "CanUpdate",
     "Capability",
+    "Credentials",
     "DigestAlgorithm",
     "Event",
+    "Extension",
+    "FromCreation",
+    "FromNow",
     "Limits",
     "ObjectEntry",
     "ObjectInfo",
@@ -65,10 +74,12 @@ __all__ = (
     "PutInfo",
     "Reader",
     "Receipt",
+    "ServiceAccess",
     "SignGet",
     "SignPut",
     "SignedRequest",
     "Swept",
+    "Until",
     "Update",
     "Upload",
     "Verified",

@@ -9,17 +9,17 @@ from coatcheck._core.writes import DEFAULT_SWEEP_AGE, Write
 from coatcheck.errors import UnsupportedOperation
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-    from datetime import timedelta
+    from collections.abc import AsyncIterator, Iterable, Mapping
+    from datetime import datetime, timedelta
 
-    from coatcheck._core.objects import Page, PutInfo
+    from coatcheck._core.extensions import Extension
+    from coatcheck._core.objects import ObjectInfo, Page, PutInfo
     from coatcheck._core.signing import SignedRequest, SignGet, SignPut
-    from coatcheck._core.writes import Part, Receipt, Swept, Upload, WriteMode
+    from coatcheck._core.writes import Receipt, Swept, WriteMode
     from coatcheck.errors import CoatcheckError
 
-    from ._backend import Body, Bucket
-
-from ._backend import NO_INFO
+    from ._backend import Bucket
+    from ._uploads import CanMultipart, CanResume
 
 
 class Capability(StrEnum):
@@ -35,6 +35,8 @@ class Capability(StrEnum):
     """CanSign."""
     MULTIPART = "multipart"
     """CanMultipart."""
+    RESUME = "resume"
+    """CanResume."""
     SWEEP = "sweep"
     """CanSweep."""
     CREATE = "create"
@@ -47,7 +49,7 @@ class Capability(StrEnum):
     """The ETag changes with every mutation, equal bytes and metadata included, so
     that a condition on it is a compare-and-set."""
     EXPIRES = "expires"
-    """The bucket itself hides what has expired and renews what is idle."""
+    """CanExpire: the bucket itself hides what has expired and renews what is idle."""
     IMMEDIATE = "immediate"
     """No call ever waits, so none needs a deadline or a limit."""
 
@@ -181,91 +183,38 @@ class CanSign(Protocol):
         ...
 
 
-class CanMultipart(Protocol):
-    """Writes one object from parts that arrive separately and in any order."""
+class CanExpire(Protocol):
+    """Hides what has expired, and lets it live on before that."""
 
-    async def initiate(
-        self, key: str, *, info: PutInfo = NO_INFO, mode: WriteMode = Write.OVERWRITE
-    ) -> Upload:
-        """Begin an upload; nothing is visible before `complete`.
+    async def extend_expiry(self, key: str, extension: Extension) -> datetime:
+        """Let an object live longer, in one atomic step; it never lives shorter.
+
+        A TimeToLive grows, so that it still counts from the creation. A TimeToIdle
+        keeps its duration.
 
         Args:
-            key: A canonical key.
-            info: The metadata of the object to come; without `created`, that is now.
-            mode: When `complete` may write it.
+            key: The key.
+            extension: Until when; what is no later than the deadline changes nothing.
+
+        Returns:
+            The deadline.
 
         Raises:
-            InvalidInput: The key or metadata cannot be stored faithfully.
+            ObjectNotFound: Nothing stands under the key, or it has expired.
+            ExpiryNotExtendable: The object never expires.
+            InvalidInput: The extension is out of bounds.
             BackendError: The storage failed.
         """
         ...
 
-    async def put_part(
-        self,
-        upload: Upload,
-        number: int,
-        body: Body,
-        *,
-        size: int,
-        content_md5: bytes | None = None,
-    ) -> Part:
-        """Store one part; a part with the same number is replaced.
+    async def renew(self, info: ObjectInfo) -> None:
+        """Count an access for the TimeToIdle of an object that `head` told of.
+
+        Reads count by themselves. Never fails: that an object was not renewed is
+        told to the observer.
 
         Args:
-            upload: The upload.
-            number: From 1 to `limits.max_parts`.
-            body: The bytes.
-            size: Their number; a body of another length is refused.
-            content_md5: The 16 bytes of their MD5, when it is known.
-
-        Raises:
-            InvalidInput: The number or size is outside the limits.
-            ObjectNotFound: There is no such upload (any more).
-            IntegrityError: The body has another length or MD5 than declared.
-            BackendError: The storage failed.
-        """
-        ...
-
-    def list_parts(self, upload: Upload) -> AsyncIterator[Part]:
-        """Iterate over the parts that the store holds, by number.
-
-        Raises:
-            ObjectNotFound: There is no such upload (any more).
-        """
-        ...
-
-    async def complete(self, upload: Upload, parts: Sequence[Part]) -> Receipt:
-        """Join the parts into the object, atomically as `put` does.
-
-        Repeatable: when the answer was lost, completing again gives the same
-        receipt as long as the object stands, save that `created` is not known then.
-
-        Args:
-            upload: The upload.
-            parts: All of them, in ascending order of their numbers.
-
-        Raises:
-            InvalidInput: No parts, wrong order, a wrong ETag, or a part that is too
-                small and not the last.
-            ObjectNotFound: There is no such upload, and no object made by it.
-            AlreadyExists: Initiated with CREATE, and an object stands there.
-            PreconditionFailed: Initiated with Update, and another one stands there.
-            BackendError: The storage failed.
-        """
-        ...
-
-    async def abort(self, upload: Upload) -> None:
-        """Drop an upload and its parts; an absent one is success."""
-        ...
-
-    def list_uploads(
-        self, prefix: str = "", *, older_than: timedelta | None = None
-    ) -> AsyncIterator[Upload]:
-        """Iterate over uploads in progress, by key.
-
-        Args:
-            prefix: Only keys that begin with it.
-            older_than: Only uploads initiated at least so long ago.
+            info: What `head` returned.
         """
         ...
 
@@ -303,7 +252,11 @@ def require(
     bucket: Bucket, capability: Literal[Capability.MULTIPART]
 ) -> CanMultipart: ...
 @overload
+def require(bucket: Bucket, capability: Literal[Capability.RESUME]) -> CanResume: ...
+@overload
 def require(bucket: Bucket, capability: Literal[Capability.SWEEP]) -> CanSweep: ...
+@overload
+def require(bucket: Bucket, capability: Literal[Capability.EXPIRES]) -> CanExpire: ...
 @overload
 def require(
     bucket: Bucket,
@@ -312,7 +265,6 @@ def require(
         Capability.REPLACE_IF,
         Capability.DELETE_IF,
         Capability.GENERATION,
-        Capability.EXPIRES,
         Capability.IMMEDIATE,
     ],
 ) -> Bucket: ...

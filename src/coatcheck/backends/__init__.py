@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from coatcheck.abc import Backend
+    from coatcheck.abc import Backend, ServiceAccess
 
     from ._memory import MemoryStore
 
@@ -26,24 +26,28 @@ def open_backend(
     clock: Callable[[], datetime] | None = None,
     memory: MemoryStore | None = None,
     config: Config | None = None,
+    access: ServiceAccess | None = None,
 ) -> Backend:
     """Return the backend that a URL names, for the caller to enter.
 
     Drivers are imported here and nowhere else, when they are first needed.
 
     Args:
-        url: `mem:`, `s3:`, `https:` for share links, or `file:` and the path of the
-            root folder.
+        url: `mem:`, `s3:`, `https:` for share links, `file:` and the path of the root
+            folder, or the URL of a service, for which `service:` may stand before it.
         durable: Files only: wait until the disk confirms every write.
         clock: Tells the time that deadlines go by; None is this machine's clock.
         memory: Memory only: the store to share; None is a new one.
         config: S3 and share links only: how S3 is reached, and whom to trust; None
             is the default.
+        access: Services only: how they are reached, and with which credentials.
 
     Raises:
         UnsupportedBackend: No driver answers to the URL.
     """
     scheme, _, rest = url.partition(":")
+    if scheme in ("http", "https") and rest.startswith("//"):
+        scheme, rest = "service", url
     match scheme:
         case "mem":
             from ._memory import MemoryBackend
@@ -69,6 +73,12 @@ def open_backend(
             return LinkBackend(
                 origins_of(config, os.environ), ca_bundle=config.s3.ca_bundle
             )
+        case "service":
+            from ._service import ServiceBackend
+
+            if clock is None:
+                return ServiceBackend(rest, access=access)
+            return ServiceBackend(rest, access=access, clock=clock)
         case _:
             raise UnsupportedBackend(
                 f"no driver answers to {scheme[:20]!r}; use 'mem:', 's3:' or"

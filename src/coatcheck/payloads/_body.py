@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
@@ -120,6 +121,27 @@ async def open_source(body: Body, size: int | None = None) -> AsyncGenerator[Sou
         )
     async with aclosing(Source(chunks, size)) as source:
         yield source
+
+
+async def size_of(body: Body) -> int | None:
+    """Return how many bytes of a body are to come, None when only reading it tells."""
+    if isinstance(body, bytes | bytearray | memoryview):
+        return memoryview(body).nbytes
+    if isinstance(body, os.PathLike):
+        async with _opened_path(body) as (_, length):
+            return length
+    if isinstance(body, io.IOBase):
+        return await in_thread(lambda: _left_in(body))
+    return None
+
+
+def _left_in(file: io.IOBase) -> int | None:
+    if not file.seekable():
+        return None
+    here = file.tell()
+    end = file.seek(0, os.SEEK_END)
+    file.seek(here)
+    return max(end - here, 0)
 
 
 class OneChunk:

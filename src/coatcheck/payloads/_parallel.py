@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import anyio
@@ -49,6 +50,34 @@ async def in_parallel(
     if failures:
         raise failures[0]
     return [results[index] for index in range(len(results))]
+
+
+async def beside(
+    other: Callable[[], Awaitable[object]], call: Callable[[], Awaitable[_R]]
+) -> _R:
+    """Await a call while another one runs beside it, and ends with it.
+
+    The first failure of either ends both and is raised as it is, in no group.
+
+    Args:
+        other: What runs beside the call for as long as that takes.
+        call: The call whose result is returned.
+    """
+    results: list[_R] = []
+
+    async def run(act: Callable[[], Awaitable[Any]]) -> None:
+        result = await act()
+        if act is call:
+            results.append(result)
+            raise _Over
+
+    with suppress(_Over):
+        await in_parallel((other, call), run, at_once=2)
+    return results[0]
+
+
+class _Over(Exception):
+    """A call ended well, and what ran beside it has nothing more to do."""
 
 
 class _Numbered(Generic[_T]):

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 
 from coatcheck._core.address import INLINE, LINK, Address
 from coatcheck.abc import Capability, SignGet, require
-from coatcheck.errors import BucketNotFound, InvalidInput, ObjectNotFound
+from coatcheck.errors import (
+    BucketNotFound,
+    InvalidInput,
+    ObjectNotFound,
+    UnsupportedOperation,
+)
 
 from ._places import check_admitted, naming, parsed, place_of_address, refuse_unstored
 from ._store import StashStore
@@ -93,9 +98,10 @@ class StashUpkeep(StashStore, ABC):
             The link as an address; `str()` of it is the URL.
 
         Raises:
-            UnsupportedOperation: The stash's backend makes no links.
+            UnsupportedOperation: The stash's backend makes no links, and none are
+                configured for it (`Config.public_url`, `Config.signing_key`).
             StashNotFound: Never created, deleted, or expired.
-            InvalidInput: The time is not positive.
+            InvalidInput: The time is under a second or beyond a week.
             BackendError: The storage failed.
             Closed: Not open here.
         """
@@ -104,6 +110,7 @@ class StashUpkeep(StashStore, ABC):
             raise InvalidInput(f"a link works for at least a second, not {seconds}")
         found, bucket = await self._stored(address, "share")
         with naming(found):
+            self._check_shareable(found, bucket)
             signer = require(bucket, Capability.SIGN)
             signed = await signer.sign(
                 SignGet(), found.key, expires_in=timedelta(seconds=seconds)
@@ -112,6 +119,21 @@ class StashUpkeep(StashStore, ABC):
         if found.streamed:
             url += f"#sha256={found.sha256}&size={found.size}"
         return replace(found, scheme=LINK, url=url)
+
+    def _check_shareable(self, address: Address, bucket: ExpiringBucket) -> None:
+        """Say what to set where links need a service, and none is configured."""
+        if Capability.SIGN in bucket.capabilities:
+            return
+        config = self.config
+        fields = {"public_url": config.public_url, "signing_key": config.signing_key}
+        missing = [f"Config.{name}" for name, given in fields.items() if given is None]
+        raise UnsupportedOperation(
+            f"cannot share {address.redacted!r}: {address.scheme!r} makes no links of"
+            f" its own; set {' and '.join(missing)}, and let coatcheck.service answer"
+            " links at the public URL",
+            address=address.redacted,
+            backend=address.scheme,
+        )
 
     async def _stored(
         self, address: str | Address, doing: str

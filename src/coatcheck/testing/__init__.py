@@ -36,6 +36,7 @@ from ._proxy_faults import (
 )
 from ._reads import ReadsContract
 from ._rules import BucketMachine, run_machine
+from ._signing import SigningContract
 from ._stage import Contract, Stage, Subject, WalkDeviation, scenario
 from ._updates import UpdatesContract
 from ._uploads import MultipartContract
@@ -62,6 +63,7 @@ __all__ = (
     "ResetAfterSending",
     "ResetBeforeSending",
     "SeenRequest",
+    "SigningContract",
     "SkewDate",
     "Stage",
     "Stall",
@@ -84,5 +86,6 @@ class BackendContract(
     ListingContract,
     MultipartContract,
     ExpiryContract,
+    SigningContract,
 ):
     """All that a backend promises."""

@@ -9,7 +9,15 @@ import anyio
 import pytest
 
 from coatcheck._core.expiry import Expiry, TimeToIdle, TimeToLive, deadline_from
-from coatcheck.abc import Capability, PutInfo, Update, Write
+from coatcheck.abc import (
+    Capability,
+    FromCreation,
+    FromNow,
+    PutInfo,
+    Until,
+    Update,
+    Write,
+)
 from coatcheck.errors import (
     AlreadyExists,
     ExpiryNotExtendable,
@@ -100,6 +108,31 @@ class ExpiryContract(Contract):
             await bucket.touch("absent")
         it.clock.advance(HOUR)
         assert (await bucket.head("idle")).size == 4
+
+    @scenario(Capability.GENERATION)
+    async def test_extending(self, it: Stage) -> None:
+        """Objects live longer as asked, never shorter, and not once they are over."""
+        bucket = expiring(it.bucket)
+        for key, policy in (("live", LIVE), ("idle", IDLE), ("ever", None)):
+            await put(it, bucket, key, policy)
+        start = it.clock()
+        it.clock.advance(HOUR - INSTANT)
+        for key in ("live", "idle"):
+            assert await bucket.extend_expiry(key, FromNow(HOUR / 2)) > it.clock()
+            assert await bucket.extend_expiry(key, Until(start + 3 * HOUR)) == (
+                start + 3 * HOUR
+            )
+            assert await bucket.extend_expiry(key, FromCreation(2 * HOUR)) == (
+                start + 3 * HOUR
+            )
+        assert (await bucket.head("live")).expiry == TimeToLive(3 * HOUR)
+        assert (await bucket.head("idle")).expiry == IDLE
+        with pytest.raises(ExpiryNotExtendable):
+            await bucket.extend_expiry("ever", FromNow(HOUR))
+        it.clock.advance(2 * HOUR + INSTANT)
+        for key in ("live", "idle", "absent"):
+            with pytest.raises(ObjectNotFound):
+                await bucket.extend_expiry(key, FromNow(HOUR))
 
     @scenario(Capability.GENERATION)
     async def test_reading_renews_now_and_then(self, it: Stage) -> None:

@@ -22,12 +22,13 @@ if TYPE_CHECKING:
         Sequence,
     )
     from contextlib import AbstractAsyncContextManager
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     from coatcheck.abc import (
         Body,
         Bucket,
         ByteRange,
+        Extension,
         ObjectInfo,
         Page,
         Part,
@@ -203,6 +204,18 @@ class FaultyBucket(ForwardingBucket):
     async def sweep(self, *, older_than: timedelta = DEFAULT_SWEEP_AGE) -> Swept:
         inner = super().sweep
         return await self._met("sweep", lambda: inner(older_than=older_than))
+
+    async def put_resumable(
+        self, key: str, body: Body, *, info: PutInfo = NO_INFO, size: int
+    ) -> Receipt:
+        inner = super().put_resumable
+        return await self._met(
+            "put_resumable", lambda: inner(key, body, info=info, size=size)
+        )
+
+    async def extend_expiry(self, key: str, extension: Extension) -> datetime:
+        inner = super().extend_expiry
+        return await self._met("extend_expiry", lambda: inner(key, extension))
 
     async def entered(self, read: AbstractAsyncContextManager[Reader]) -> Reader:
         """Enter a read, unless it shall fail."""

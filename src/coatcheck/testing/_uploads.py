@@ -54,7 +54,9 @@ class MultipartContract(Contract):
         it.clock.advance(60)
         with pytest.raises(ObjectNotFound):
             await it.bucket.head("k")
-        assert [part async for part in it.bucket.list_parts(upload)] == parts
+        listed = [part async for part in it.bucket.list_parts(upload)]
+        assert listed == parts
+        assert all(part.modified is not None for part in listed)
         receipt = await it.bucket.complete(upload, parts)
         assert receipt.size == len(body)
         assert await it.read("k") == body

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from coatcheck.payloads._parallel import in_parallel
 
+from ._bounds import emit
 from ._expiring import ExpiringBucket, expiring_info
 from ._expiry import expiring
 from ._forwarding import AnyBucket, ForwardingBucket, closed_after
 from ._guarded import Guard, GuardedBucket
+from ._link_tokens import LinkSigner
+from ._linked import LinkedBucket, linked
 from ._reading import ForwardingRead, ForwardingReader
 from ._reaping import Reaped, reap
 from ._scoped import scoped
@@ -20,11 +23,15 @@ __all__ = (
     "ForwardingReader",
     "Guard",
     "GuardedBucket",
+    "LinkSigner",
+    "LinkedBucket",
     "Reaped",
     "closed_after",
+    "emit",
     "expiring",
     "expiring_info",
     "in_parallel",
+    "linked",
     "reap",
     "scoped",
 )

@@ -14,6 +14,7 @@ from coatcheck._core.expiry import (
     later,
     renewed,
 )
+from coatcheck._core.extensions import extended
 from coatcheck.abc import Event
 from coatcheck.errors import (
     BackendUnavailable,
@@ -30,7 +31,7 @@ from ._guarded import within_slot
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from coatcheck.abc import Bucket, ObjectInfo, Observer
+    from coatcheck.abc import Bucket, Extension, ObjectInfo, Observer
 
     from ._forwarding import AnyBucket
 
@@ -94,6 +95,29 @@ class DeadlinesBucket(ForwardingBucket):
             if deadline == info.deadline:
                 return deadline
             if await self.move_deadline(info, info.expiry, deadline) is not None:
+                return deadline
+        raise self.contended(key)
+
+    async def extend_expiry(self, key: str, extension: Extension) -> datetime:
+        for _ in range(ATTEMPTS):
+            info = await self.head(key)
+            try:
+                expiry, deadline = extended(
+                    info.expiry,
+                    info.deadline,
+                    extension,
+                    created=info.created,
+                    now=self.now(),
+                )
+            except ExpiryNotExtendable as error:
+                raise ExpiryNotExtendable(
+                    f"object {key!a} cannot be extended: {error.message}",
+                    bucket=self.name,
+                    key=key,
+                ) from None
+            if deadline == info.deadline:
+                return deadline
+            if await self.move_deadline(info, expiry, deadline) is not None:
                 return deadline
         raise self.contended(key)
 

@@ -219,6 +219,12 @@ class ExpiringBucket(DeadlinesBucket):
             upload.key, lambda: self._inner.complete(upload, parts)
         )
 
+    async def put_resumable(
+        self, key: str, body: Body, *, info: PutInfo = NO_INFO, size: int
+    ) -> Receipt:
+        self._check_can_expire(info)
+        return await self._inner.put_resumable(key, body, info=info, size=size)
+
     async def scan(
         self,
         prefix: str = "",

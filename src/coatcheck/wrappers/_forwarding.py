@@ -10,7 +10,9 @@ from coatcheck.abc import (
     NO_INFO,
     Bucket,
     CanCopy,
+    CanExpire,
     CanMultipart,
+    CanResume,
     CanScan,
     CanSign,
     CanSweep,
@@ -20,13 +22,14 @@ from coatcheck.abc import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     from coatcheck.abc import (
         Backend,
         Body,
         ByteRange,
         Capability,
+        Extension,
         Limits,
         ObjectInfo,
         Page,
@@ -50,7 +53,16 @@ def closed_after(items: Any) -> aclosing[Any]:
 
 
 class AnyBucket(
-    Bucket, CanScan, CanUpdate, CanCopy, CanSign, CanMultipart, CanSweep, Protocol
+    Bucket,
+    CanScan,
+    CanUpdate,
+    CanCopy,
+    CanSign,
+    CanMultipart,
+    CanResume,
+    CanSweep,
+    CanExpire,
+    Protocol,
 ):
     """A bucket as wrappers see it; its capabilities say what is really there."""
 
@@ -193,8 +205,19 @@ class ForwardingBucket:
     ) -> AsyncIterator[Upload]:
         return self._inner.list_uploads(prefix, older_than=older_than)
 
+    async def put_resumable(
+        self, key: str, body: Body, *, info: PutInfo = NO_INFO, size: int
+    ) -> Receipt:
+        return await self._inner.put_resumable(key, body, info=info, size=size)
+
     async def sweep(self, *, older_than: timedelta = DEFAULT_SWEEP_AGE) -> Swept:
         return await self._inner.sweep(older_than=older_than)
+
+    async def extend_expiry(self, key: str, extension: Extension) -> datetime:
+        return await self._inner.extend_expiry(key, extension)
+
+    async def renew(self, info: ObjectInfo) -> None:
+        await self._inner.renew(info)
 
 
 if TYPE_CHECKING:

@@ -21,12 +21,14 @@ if TYPE_CHECKING:
         Sequence,
     )
     from contextlib import AbstractAsyncContextManager
+    from datetime import datetime
     from types import TracebackType
 
     from coatcheck.abc import (
         Body,
         Bucket,
         ByteRange,
+        Extension,
         ObjectInfo,
         Page,
         Part,
@@ -208,10 +210,31 @@ class GuardedBucket(BoundedBucket):
         uploads = self._inner.list_uploads(prefix, older_than=older_than)
         return self.each("list_uploads", prefix, uploads)
 
+    async def put_resumable(
+        self, key: str, body: Body, *, info: PutInfo = NO_INFO, size: int
+    ) -> Receipt:
+        return await self.with_body(
+            "put_resumable",
+            key,
+            body,
+            size,
+            lambda given, _: self._inner.put_resumable(
+                key, given, info=info, size=size
+            ),
+        )
+
     async def sweep(self, *, older_than: timedelta = DEFAULT_SWEEP_AGE) -> Swept:
         return await self.bounded(
             "sweep", "", lambda: self._inner.sweep(older_than=older_than)
         )
+
+    async def extend_expiry(self, key: str, extension: Extension) -> datetime:
+        return await self.bounded(
+            "extend_expiry", key, lambda: self._inner.extend_expiry(key, extension)
+        )
+
+    async def renew(self, info: ObjectInfo) -> None:
+        await self.bounded("renew", info.key, lambda: self._inner.renew(info))
 
 
 class _GuardedRead(ForwardingRead):

@@ -34,9 +34,17 @@ class Reaped:
     """Stored bytes of these."""
     failed: int = 0
     """Expired ones that could not be deleted."""
+    next_after: str | None = None
+    """The last key that was looked at, when the limit ended the reap before the end."""
 
 
-async def reap(bucket: ExpiringBucket, prefix: str = "") -> Reaped:
+async def reap(
+    bucket: ExpiringBucket,
+    prefix: str = "",
+    *,
+    start_after: str | None = None,
+    limit: int | None = None,
+) -> Reaped:
     """Delete the expired objects of a bucket.
 
     One that is touched or replaced meanwhile stays: the deletion is conditional on
@@ -45,6 +53,8 @@ async def reap(bucket: ExpiringBucket, prefix: str = "") -> Reaped:
     Args:
         bucket: The bucket.
         prefix: Only keys that begin with it.
+        start_after: Only keys that come after it.
+        limit: Stop after the page in which so many objects were looked at.
 
     Raises:
         UnsupportedOperation: The bucket cannot scan, or cannot delete atomically.
@@ -62,7 +72,9 @@ async def reap(bucket: ExpiringBucket, prefix: str = "") -> Reaped:
             _log.warning("could not reap %a: %s", info.key, error.kind)
             return False
 
-    pages = require(bucket.inner, Capability.SCAN).scan(prefix)
+    next_after = None
+    scanner = require(bucket.inner, Capability.SCAN)
+    pages = scanner.scan(prefix, start_after=start_after)
     async with closed_after(pages):
         async for page in pages:
             infos = await bucket.looked_at(page)
@@ -75,6 +87,14 @@ async def reap(bucket: ExpiringBucket, prefix: str = "") -> Reaped:
             freed += sum(
                 info.size for info, gone in zip(over, results, strict=True) if gone
             )
+            if limit is not None and scanned >= limit:
+                next_after = page.entries[-1].key
+                break
     return Reaped(
-        scanned=scanned, heads=heads, deleted=deleted, freed=freed, failed=failed
+        scanned=scanned,
+        heads=heads,
+        deleted=deleted,
+        freed=freed,
+        failed=failed,
+        next_after=next_after,
     )

@@ -22,12 +22,13 @@ if TYPE_CHECKING:
         Sequence,
     )
     from contextlib import AbstractAsyncContextManager
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     from coatcheck.abc import (
         Body,
         Bucket,
         ByteRange,
+        Extension,
         Limits,
         ObjectEntry,
         ObjectInfo,
@@ -216,6 +217,20 @@ class ScopedBucket(ForwardingBucket):
 
     async def abort(self, upload: Upload) -> None:
         await super().abort(self._within(upload))
+
+    async def put_resumable(
+        self, key: str, body: Body, *, info: PutInfo = NO_INFO, size: int
+    ) -> Receipt:
+        check_key(key)
+        return await super().put_resumable(
+            self.prefix + key, body, info=info, size=size
+        )
+
+    async def extend_expiry(self, key: str, extension: Extension) -> datetime:
+        return await super().extend_expiry(self.prefix + key, extension)
+
+    async def renew(self, info: ObjectInfo) -> None:
+        await super().renew(replace(info, key=self.prefix + info.key))
 
     async def list_uploads(
         self, prefix: str = "", *, older_than: timedelta | None = None

@@ -47,6 +47,53 @@ async def test_a_refused_link_is_not_found(
     assert secret not in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "words"),
+    [
+        (403, "link_expired", ObjectNotFound, "share link expired"),
+        (403, "link_changed", ObjectNotFound, "share link was changed"),
+        (403, "link_of_something_else", ObjectNotFound, "share link was changed"),
+        (404, "object_not_found", ObjectNotFound, "its object is not there"),
+        (403, "canary", ObjectNotFound, "share link is not accepted"),
+        (500, "object_damaged", IntegrityError, "object of the share link is damaged"),
+        (503, "backend_unavailable", BackendUnavailable, "fails for now"),
+    ],
+)
+async def test_coatchecks_own_refusals(
+    host, scripted, read, secret, status, code, kind, words
+):
+    """The codes of coatcheck's own service are understood, and its words not shown."""
+    body = f'{{"detail":"{secret}","code": "{code}"}}'.encode()
+    host.script = scripted(body, status=f"{status} Refused")
+
+    with pytest.raises(kind, match=words) as caught:
+        await read(host.link())
+
+    assert type(caught.value) is kind
+    assert secret not in caught.value.message
+
+
+async def test_metadata_without_a_prefix(host, scripted, backend):
+    """What S3 sends behind its prefix, coatcheck's own service sends as it is."""
+    host.script = scripted(
+        headers=[
+            ("x-sn-time-created", "2026-01-01T00:00:00Z"),
+            ("x-sn-expiration", "ttl:1h"),
+            ("x-cc-codec", "raw"),
+            ("x-snme-colour", "blue"),
+            ("x-sn-nonsense", "%"),
+        ]
+    )
+    async with backend.get(host.link()) as reader:
+        info = reader.info
+    assert (info.created.isoformat(), info.codec) == (
+        "2026-01-01T00:00:00+00:00",
+        "raw",
+    )
+    assert info.deadline.isoformat() == "2026-01-01T01:00:00+00:00"
+    assert dict(info.custom) == {"colour": "blue"}
+
+
 async def test_little_of_an_error_document_is_read(host, read):
     """A refusal without end is read for 8 KiB and closed."""
     fed = 0

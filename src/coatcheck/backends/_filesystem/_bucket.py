@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 CAPABILITIES: Final = frozenset(Capability) - {
     Capability.SIGN,
     Capability.EXPIRES,
+    Capability.RESUME,
     Capability.IMMEDIATE,
 }
 _COPY_STEP: Final = 64 * 1024 * 1024

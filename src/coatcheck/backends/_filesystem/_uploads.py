@@ -141,11 +141,13 @@ class Uploads:
             ) from None
 
     def _read_part(self, descriptor: int, number: int) -> Part:
-        size = self._disk.calls.stat(descriptor).st_size - _MD5_SIZE
+        status = self._disk.calls.stat(descriptor)
+        size = status.st_size - _MD5_SIZE
         if size < 0:
             raise IntegrityError(f"part {number} was cut")
         digest = self._disk.calls.read_at(descriptor, _MD5_SIZE, size)
-        return Part(number=number, etag=digest.hex(), size=size)
+        modified = from_micros(status.st_mtime_ns // 1000)
+        return Part(number=number, etag=digest.hex(), size=size, modified=modified)
 
     def drop(self, upload: Upload) -> None:
         """Drop an upload if it is there, and to that key."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from coatcheck._core.address import LINK
 from coatcheck._core.headers import decode_metadata, retry_after
 from coatcheck._core.objects import ObjectInfo, PutInfo
+from coatcheck._core.signing import LinkRefusal
 from coatcheck.errors import (
     AccessDenied,
     BackendError,
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
 MAX_REFUSAL: Final = 8 * 1024
 """The most bytes of an error document that are read."""
 _META: Final = "x-amz-meta-"
+# S3 sends metadata behind its prefix, coatcheck's own service as it is.
+_TELLING: Final = (_META, "x-sn-", "x-snme-", "x-cc-")
 _CODE = re.compile(rb"<Code>\s*([A-Za-z0-9.]{1,64})\s*</Code>")
+_OWN_CODE = re.compile(rb'"code"\s*:\s*"([a-z_]{1,64})"')
 _MESSAGE = re.compile(rb"<Message>([^<]{0,1024})</Message>")
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 _DIGITS = re.compile(r"[0-9]{1,18}")
@@ -143,7 +147,7 @@ def _described(headers: Mapping[str, str], modified: datetime) -> PutInfo:
     kept: dict[str, str] = {}
     # The time of creation first, for policies are counted from it.
     for name in sorted(headers, key=lambda name: (not name.endswith("created"), name)):
-        if not name.startswith(_META):
+        if not name.startswith(_TELLING):
             continue
         trial = kept | {name.removeprefix(_META): headers[name]}
         if _holds(trial, **standard):
@@ -202,10 +206,12 @@ def refusal_of(
 
 
 def _meaning(status: int, body: bytes) -> tuple[type[CoatcheckError], str]:
-    code = _first(_CODE, body)
+    code = _first(_CODE, body) or _first(_OWN_CODE, body)
     # Those of a session of credentials end with it, and are answered with 400.
     if code == "ExpiredToken":
         return ObjectNotFound, "share link expired with the credentials that signed it"
+    if code == LinkRefusal.DAMAGED:
+        return IntegrityError, "the object of the share link is damaged"
     if status in _REFUSED:
         return ObjectNotFound, _reason(status, code, _first(_MESSAGE, body))
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
@@ -220,9 +226,10 @@ def _meaning(status: int, body: bytes) -> tuple[type[CoatcheckError], str]:
 
 
 def _reason(status: int, code: str, message: str) -> str:
-    if code == "AccessDenied" and "expired" in message.lower():
+    denied = code == "AccessDenied" and "expired" in message.lower()
+    if denied or code == LinkRefusal.EXPIRED:
         return "share link expired; ask for a new one"
-    if code == "SignatureDoesNotMatch":
+    if code in ("SignatureDoesNotMatch", LinkRefusal.CHANGED, LinkRefusal.OTHER):
         return "share link was changed since it was signed; ask for a new one"
     if status in _GONE:
         return "share link is not accepted, its object is not there"

@@ -30,7 +30,11 @@ if TYPE_CHECKING:
     )
     from coatcheck.errors import CoatcheckError
 
-CAPABILITIES: Final = frozenset(Capability) - {Capability.SIGN, Capability.EXPIRES}
+CAPABILITIES: Final = frozenset(Capability) - {
+    Capability.SIGN,
+    Capability.EXPIRES,
+    Capability.RESUME,
+}
 
 
 class MemoryBucket(MultipartBucket):

@@ -101,7 +101,8 @@ class MultipartBucket:
                 key=upload.key,
                 backend="mem",
             )
-        return self._uploads.add(upload, number, whole, running.hexdigest())
+        etag, now = running.hexdigest(), self._backend.now()
+        return self._uploads.add(upload, number, whole, etag, now=now)
 
     async def list_parts(self, upload: Upload) -> AsyncGenerator[Part]:
         await self._turn()

@@ -58,14 +58,16 @@ class Uploads:
             self._held(upload)
             self._store.reserve(size, dry=True)
 
-    def add(self, upload: Upload, number: int, body: bytes, etag: str) -> Part:
+    def add(
+        self, upload: Upload, number: int, body: bytes, etag: str, *, now: datetime
+    ) -> Part:
         """Keep one part, in place of one with the same number.
 
         Raises:
             ObjectNotFound: There is no such upload.
             AtCapacity: The part does not fit.
         """
-        part = Part(number=number, etag=etag, size=len(body))
+        part = Part(number=number, etag=etag, size=len(body), modified=now)
         with self._store.lock:
             parts = self._held(upload).parts
             standing = parts.get(number)

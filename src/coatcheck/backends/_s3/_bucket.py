@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from coatcheck._core.names import check_key, check_prefix
 from coatcheck._core.objects import ObjectEntry, Page
+from coatcheck._core.signing import LONGEST_LINK
 from coatcheck._core.writes import Receipt, Write
 from coatcheck.abc import NO_INFO, Capability, SignGet, SignPut
 from coatcheck.abc import SignedRequest as Signed
@@ -50,13 +51,13 @@ if TYPE_CHECKING:
 
 CAPABILITIES: Final = frozenset(Capability) - {
     Capability.EXPIRES,
+    Capability.RESUME,
     Capability.GENERATION,
     Capability.IMMEDIATE,
 }
 _CONDITIONAL: Final = frozenset(
     {Capability.CREATE, Capability.REPLACE_IF, Capability.DELETE_IF}
 )
-_LONGEST_LINK: Final = timedelta(days=7)
 _DELETE_STEP: Final = 1000
 _WORTH_A_LOOK: Final = MIB
 """Bytes from which it is asked whether they are there before they are sent."""
@@ -290,7 +291,7 @@ class S3Bucket(CopyingBucket):
                 bucket=self._name,
                 backend="s3",
             )
-        if not timedelta(seconds=1) <= expires_in <= _LONGEST_LINK:
+        if not timedelta(seconds=1) <= expires_in <= LONGEST_LINK:
             raise InvalidInput(
                 f"a link to S3 works for 1 second to 7 days, not for {expires_in}"
             )

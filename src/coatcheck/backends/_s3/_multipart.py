@@ -138,7 +138,10 @@ class MultipartBucket(ConditionalBucket):
             )
             for each in response.get("Parts", []):
                 yield Part(
-                    number=each["PartNumber"], etag=etag_of(each), size=each["Size"]
+                    number=each["PartNumber"],
+                    etag=etag_of(each),
+                    size=each["Size"],
+                    modified=each.get("LastModified"),
                 )
             following = response.get("NextPartNumberMarker")
             if not response.get("IsTruncated") or not following:

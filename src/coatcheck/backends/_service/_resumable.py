@@ -1,0 +1,283 @@
+"""Uploads that go on where a lost connection left them."""
+
+from __future__ import annotations
+
+import random
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from time import perf_counter
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+import anyio
+
+from coatcheck._core.names import shown
+from coatcheck._core.scopes import Location
+from coatcheck.abc import NO_INFO
+from coatcheck.errors import (
+    BackendUnavailable,
+    CoatcheckError,
+    IntegrityError,
+    ObjectNotFound,
+    Outcome,
+    UnsupportedOperation,
+)
+from coatcheck.payloads._body import open_source
+
+from ._failures import BACKEND
+from ._metadata import receipt_of, sent_headers
+from ._multipart import MultipartBucket, document_of
+from ._wire import Passing
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from coatcheck.abc import Body, PutInfo, Receipt
+    from coatcheck.payloads._body import Source
+
+    from ._wire import Answer, Request
+
+_MIB: Final = 1024 * 1024
+_PIECE: Final = 8 * _MIB
+_LARGEST: Final = 32 * _MIB
+_OFFSET: Final = "upload-offset"
+_DIGITS: Final = re.compile(r"[0-9]{1,18}")
+_DROPPING: Final = 5.0
+_FIRST_PAUSE: Final = 0.5
+_LONGEST_PAUSE: Final = 10.0
+_TOLD: Final = (HTTPStatus.CREATED, HTTPStatus.NO_CONTENT, HTTPStatus.CONFLICT)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Session:
+    """A resumable upload as the service knows it."""
+
+    location: Location
+    """The object to come."""
+    token: str
+    """Names the session."""
+    piece: int
+    """How many bytes are sent at a time."""
+    size: int
+    """Bytes in all."""
+    write_id: str
+    """The write id that the object will have."""
+
+
+class ResumingBucket(MultipartBucket):
+    """The verb `put_resumable`."""
+
+    async def put_resumable(
+        self, key: str, body: Body, *, info: PutInfo = NO_INFO, size: int
+    ) -> Receipt:
+        self._check_open()
+        location = self.writable(key)
+        info = replace(info, write_id=info.write_id or uuid4().hex)
+        session = await self._begun(location, info, size) if size else None
+        if session is None:
+            return await self.put(key, body, info=info, size=size)
+        try:
+            async with open_source(body, size) as source:
+                return await _Transfer(self, session, source).run()
+        except BaseException as error:
+            # When the outcome is unknown, the service may be about to finish it.
+            if getattr(error, "outcome", None) is not Outcome.UNKNOWN:
+                await self._drop(session)
+            raise
+
+    async def _begun(
+        self, location: Location, info: PutInfo, size: int
+    ) -> Session | None:
+        """Begin a session; None when the service does not offer any for this."""
+        headers = {**sent_headers(info), "upload-length": str(size)}
+        request = self.request(
+            "PUT",
+            location,
+            "resumable upload to",
+            query={"upload_type": "resumable"},
+            headers=headers,
+            body=b"",
+        )
+        try:
+            with self.metered("create", location):
+                answer = await self.wire.exchange(request, HTTPStatus.OK)
+        except UnsupportedOperation:
+            return None
+        document = document_of(answer.body)
+        token, unit = document.get("session"), document.get("granularity") or 1
+        # Services that know no sessions take this for a plain put of nothing.
+        if not isinstance(token, str) or not isinstance(unit, int):
+            return None
+        if not 0 < unit <= _LARGEST:
+            return None
+        return Session(
+            location=location,
+            token=token,
+            piece=max(_PIECE // unit, 1) * unit,
+            size=size,
+            write_id=info.write_id or "",
+        )
+
+    async def _drop(self, session: Session) -> None:
+        """Let the service forget a session; what stays it sweeps itself."""
+        with anyio.CancelScope(shield=True), anyio.move_on_after(_DROPPING):
+            request = self.about(session, "DELETE")
+            try:
+                with self.metered("cancel", session.location):
+                    await self.wire.exchange(request, HTTPStatus.NO_CONTENT)
+            except CoatcheckError:
+                return
+
+    def about(
+        self,
+        session: Session,
+        method: str,
+        *,
+        offset: str | None = None,
+        body: bytes | None = None,
+    ) -> Request:
+        """Return a request about a session."""
+        return self.request(
+            method,
+            session.location,
+            "resumable upload to",
+            writes=True,
+            query={"session": session.token},
+            headers={} if offset is None else {_OFFSET: offset},
+            body=body,
+        )
+
+    @contextmanager
+    def metered(self, step: str, location: Location) -> Generator[None]:
+        """Tell how long a step took."""
+        begun = perf_counter()
+        try:
+            yield
+        finally:
+            self.wire.meter(
+                f"resumable.{step}", location.usecase, perf_counter() - begun
+            )
+
+
+class _Transfer:
+    """One body on its way, of which the unconfirmed bytes are held.
+
+    Args:
+        bucket: The bucket.
+        session: The session.
+        source: The body.
+    """
+
+    def __init__(
+        self, bucket: ResumingBucket, session: Session, source: Source
+    ) -> None:
+        self._bucket = bucket
+        self._session = session
+        self._source = source
+        self._held = bytearray()
+        self._offset = 0
+        self._failures = 0
+        self._in_doubt = False
+
+    async def run(self) -> Receipt:
+        """Send all of it.
+
+        Raises:
+            CoatcheckError: It failed again and again without a byte more, or for good.
+        """
+        while True:
+            await self._fill()
+            piece = bytes(self._held[: self._session.piece])
+            try:
+                with self._bucket.metered("put", self._session.location):
+                    answer = await self._asked(str(self._offset), piece)
+                sent = answer is not None
+                while answer is None:
+                    with self._bucket.metered("progress", self._session.location):
+                        answer = await self._asked("*", b"")
+            except ObjectNotFound as gone:
+                return await self._found(gone)
+            if answer.status == HTTPStatus.CREATED:
+                return receipt_of(
+                    answer.headers, self._session.write_id, size=self._session.size
+                )
+            self._advance(answer, sent=sent)
+
+    async def _fill(self) -> None:
+        """Read on until a piece is there, or all that is left."""
+        while len(self._held) < self._session.piece:
+            chunk = await anext(self._source, None)
+            if chunk is None:
+                return
+            self._held += chunk
+
+    async def _asked(self, offset: str, piece: bytes) -> Answer | None:
+        """Return the answer, None when it is lost and the offset must be asked for."""
+        bucket, session = self._bucket, self._session
+        request = bucket.about(session, "PUT", offset=offset, body=piece)
+        request = replace(request, repeatable=False)
+        try:
+            async with bucket.wire.answered(request) as response:
+                return await bucket.wire.taken(request, response, _TOLD)
+        except Passing as passing:
+            self._in_doubt = self._in_doubt or passing.sent
+            self._failures += 1
+            if not passing.failure.retryable or self._failures > bucket.wire.retries:
+                failure = passing.failure
+            else:
+                failure = None
+                wait = passing.wait
+        if failure is not None:
+            raise failure
+        pause = _FIRST_PAUSE * 2.0**self._failures * random.uniform(0.5, 1.5)  # noqa: S311
+        await anyio.sleep(min(wait or pause, _LONGEST_PAUSE))
+        return None
+
+    def _advance(self, answer: Answer, *, sent: bool) -> None:
+        """Go on from where the service says that it stands.
+
+        Raises:
+            IntegrityError: It says what cannot be.
+            BackendUnavailable: It stands still.
+        """
+        told = answer.headers.get(_OFFSET, "")
+        offset = int(told) if _DIGITS.fullmatch(told) else -1
+        gained = offset - self._offset
+        if not 0 <= gained <= len(self._held):
+            raise IntegrityError(
+                f"the service says that it holds {shown(told)} bytes of"
+                f" {self._session.size}, and {self._offset} were confirmed",
+                key=self._session.location.stored_key,
+                backend=BACKEND,
+            )
+        if gained:
+            self._failures = 0
+            self._offset = offset
+            del self._held[:gained]
+            return
+        self._failures += sent
+        if self._failures > self._bucket.wire.retries:
+            raise BackendUnavailable(
+                f"the service takes nothing beyond {offset} of {self._session.size}"
+                " bytes",
+                key=self._session.location.stored_key,
+                backend=BACKEND,
+            )
+
+    async def _found(self, gone: ObjectNotFound) -> Receipt:
+        """Return the receipt when the session ended because it was done.
+
+        Raises:
+            OutcomeUnknown: Nothing can be proven.
+            BackendUnavailable: The session is gone, and nothing was done.
+        """
+        location = self._session.location
+        failure = BackendUnavailable(
+            f"{gone.message}; the service has forgotten the upload",
+            key=location.stored_key,
+            backend=BACKEND,
+            outcome=Outcome.UNKNOWN if self._in_doubt else Outcome.NOT_APPLIED,
+        )
+        return await self._bucket.settled(failure, location, self._session.write_id)

@@ -1,0 +1,7 @@
+"""The command `coatcheck`."""
+
+from __future__ import annotations
+
+from ._main import app
+
+__all__ = ("app",)

@@ -1,0 +1,163 @@
+"""The ASGI app."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi import FastAPI
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Match, NoMatchFound, Route
+
+from ._batch import batch
+from ._calls import admit
+from ._config import ServiceConfig
+from ._exchange import Exchange
+from ._frame import Frame
+from ._metrics import CONTENT_TYPE
+from ._multipart import abort, complete, initiate, list_parts, put_part
+from ._reads import get_object, head_object
+from ._refusals import Refusal
+from ._scans import scan
+from ._service import Service
+from ._targets import Kind, kind_of
+from ._writes import delete_object, patch_object, post_object, put_object
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+    from datetime import datetime
+
+    from starlette.requests import Request
+
+    from ._calls import Call
+    from ._exchange import ASGIScope, Receive, Send
+
+    Handler = Callable[[Call], Awaitable[None]]
+
+# By kind of route, and by whether the path names a key.
+_HANDLERS: Final[Mapping[tuple[Kind, bool], Mapping[str, Handler]]] = {
+    (Kind.OBJECTS, False): {"POST": post_object},
+    (Kind.OBJECTS, True): {
+        "DELETE": delete_object,
+        "GET": get_object,
+        "HEAD": head_object,
+        "PATCH": patch_object,
+        "PUT": put_object,
+    },
+    (Kind.MULTIPART, False): {"POST": initiate},
+    (Kind.MULTIPART, True): {"DELETE": abort, "PUT": initiate},
+    (Kind.PARTS, True): {"GET": list_parts, "PUT": put_part},
+    (Kind.COMPLETE, True): {"POST": complete},
+    (Kind.BATCH, False): {"POST": batch},
+    (Kind.SCAN, False): {"GET": scan},
+}
+
+
+def create_app(
+    config: ServiceConfig | None = None,
+    *,
+    clock: Callable[[], datetime] | None = None,
+) -> FastAPI:
+    """Return the service as an ASGI app; its storage is open while it is served.
+
+    `app.state.service.draining = True` turns new requests away, `/ready` first.
+
+    Args:
+        config: The configuration; None serves memory to nobody without keys.
+        clock: Tells the time that deadlines go by; None is this machine's clock.
+
+    Raises:
+        InvalidConfig: The configuration cannot be used.
+    """
+    service = Service(config or ServiceConfig(), clock=clock)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        async with service.running():
+            yield
+
+    app = FastAPI(
+        title="coatcheck",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
+    app.state.service = service
+    app.router.routes.extend([ObjectRoutes(service), *_open_routes(service)])
+    app.add_middleware(Frame, service=service)
+    return app
+
+
+class ObjectRoutes(BaseRoute):
+    """The routes of objects, told apart by the path as it was sent.
+
+    A key is decoded exactly once, by the service itself: what the server decoded
+    before would make `%2520` a space and hide what is no UTF-8.
+
+    Args:
+        service: The service.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def matches(self, scope: ASGIScope) -> tuple[Match, dict[str, Any]]:
+        """Tell whether a request is for an object."""
+        if scope["type"] == "http" and kind_of(_path(scope)) is not None:
+            return Match.FULL, {}
+        return Match.NONE, {}
+
+    async def handle(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        exchange = Exchange(scope, receive, send)
+        path = _path(scope)
+        kind = kind_of(path)
+        if kind is None:
+            raise Refusal(404, "client error: there is no such route")
+        call = admit(self._service, exchange, path, kind)
+        handlers = _HANDLERS.get((kind, bool(call.target.key)), {})
+        handler = handlers.get(exchange.method)
+        if handler is None:
+            raise Refusal(
+                405,
+                f"client error: {exchange.method[:20]!a} is not for this path",
+                {"allow": ", ".join(sorted(handlers))},
+            )
+        await handler(call)
+
+    def url_path_for(self, name: str, /, **path_params: Any) -> Any:
+        """Find nothing: these routes have no names."""
+        raise NoMatchFound(name, path_params)
+
+
+def _path(scope: ASGIScope) -> bytes:
+    """Return the undecoded path below the app's root."""
+    raw_path: bytes = scope["raw_path"]
+    return raw_path.removeprefix(scope.get("root_path", "").encode())
+
+
+def _open_routes(service: Service) -> list[BaseRoute]:
+    """Return what is answered to anybody, at any load."""
+
+    async def health(_: Request) -> Response:
+        return PlainTextResponse("OK")
+
+    async def ready(_: Request) -> Response:
+        if service.draining:
+            return PlainTextResponse("draining", status_code=503)
+        return PlainTextResponse("OK")
+
+    async def metrics(_: Request) -> Response:
+        return Response(service.metrics.text(), media_type=CONTENT_TYPE)
+
+    async def keda(_: Request) -> Response:
+        return Response(service.metrics.keda_text(), media_type=CONTENT_TYPE)
+
+    return [
+        Route("/health", health),
+        Route("/ready", ready),
+        Route("/metrics", metrics),
+        Route("/keda", keda),
+    ]
