@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ._links import links_router
+from coatcheck.wrappers import LinkSigner
+
+from ._links import BucketFinder, links_router
 from ._links_app import create_links_app
 
-__all__ = ("create_links_app", "links_router")
+__all__ = ("BucketFinder", "LinkSigner", "create_links_app", "links_router")
