@@ -85,7 +85,7 @@ FENCES = {
 # A stash's own verbs find the default instance through the front door.
 FRONT_DOOR = {"stashes._stash"}
 # Rooms that need an extra, by its name.
-EXTRAS = {"service": "service", "cli": "cli"}
+EXTRAS = {"service": "service", "objects": "service", "cli": "cli"}
 MAX_MODULE = 400
 MAX_FUNCTION = 60
 
