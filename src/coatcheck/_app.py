@@ -16,7 +16,7 @@ from coatcheck.backends import open_backend
 from coatcheck.config import Config
 from coatcheck.errors import Closed, Outcome, Timeout
 from coatcheck.payloads._threads import one_after_another
-from coatcheck.stashes import Stashes
+from coatcheck.stashes import Stashes, Traffic
 from coatcheck.wrappers import Guard, expiring
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class Coatcheck(AsyncResource, Stashes):
         self._opening = anyio.Lock()
         self._backends: dict[str, Backend] = {}
         self._guards: dict[str, Guard] = {}
+        self._traffic = Traffic(self._config, observer)
 
     @property
     def config(self) -> Config:
@@ -139,6 +140,7 @@ class Coatcheck(AsyncResource, Stashes):
     async def _close(self) -> None:
         backends = list(self._backends.values())
         self._backends.clear()
+        self._traffic.clear()
         await one_after_another(*(backend.aclose for backend in backends))
 
     def _check_usable(self) -> None:

@@ -8,9 +8,10 @@ from ._batches import StashBatches
 from ._models import ReapReport, StashEntry
 from ._stash import Stash, StashValue
 from ._streams import StashStreams
+from ._traffic import Traffic
 from ._upkeep import StashUpkeep
 
-__all__ = ("ReapReport", "Stash", "StashEntry", "StashValue", "Stashes")
+__all__ = ("ReapReport", "Stash", "StashEntry", "StashValue", "Stashes", "Traffic")
 
 
 class Stashes(StashBatches, StashStreams, StashUpkeep, ABC):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from coatcheck.payloads._parallel import in_parallel
 
+from ._bounds import emit
 from ._expiring import ExpiringBucket, expiring_info
 from ._expiry import expiring
 from ._forwarding import AnyBucket, ForwardingBucket, closed_after
@@ -22,6 +23,7 @@ __all__ = (
     "GuardedBucket",
     "Reaped",
     "closed_after",
+    "emit",
     "expiring",
     "expiring_info",
     "in_parallel",

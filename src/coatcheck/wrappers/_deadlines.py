@@ -14,7 +14,7 @@ from coatcheck._core.expiry import (
     later,
     renewed,
 )
-from coatcheck.abc import Event
+from coatcheck.abc import Capability, Event
 from coatcheck.errors import (
     BackendUnavailable,
     CoatcheckError,
@@ -49,6 +49,8 @@ class DeadlinesBucket(ForwardingBucket):
 
     def __init__(self, inner: Bucket, observer: Observer | None) -> None:
         super().__init__(inner)
+        self.is_immediate = Capability.IMMEDIATE in inner.capabilities
+        """Whether calls never wait, so that nothing is gained by joining them."""
         self._renewing = cast("AnyBucket", within_slot(inner))
         self._observer = observer
 
