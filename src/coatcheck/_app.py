@@ -16,7 +16,7 @@ from coatcheck.backends import open_backend
 from coatcheck.config import Config
 from coatcheck.errors import Closed, Outcome, Timeout
 from coatcheck.payloads._threads import one_after_another
-from coatcheck.stashes import Stashes, Traffic
+from coatcheck.stashes import Flights, Stashes, Traffic
 from coatcheck.wrappers import Guard, expiring
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Coatcheck(AsyncResource, Stashes):
         self._observer = observer
         self._memory = memory
         self._loop: object = None
-        self._opening = anyio.Lock()
+        self._opening: Flights[Backend] = Flights()
         self._backends: dict[str, Backend] = {}
         self._guards: dict[str, Guard] = {}
         self._traffic = Traffic(self._config, observer)
@@ -101,12 +101,16 @@ class Coatcheck(AsyncResource, Stashes):
         backend = self._backends.get(scheme)
         if backend is not None:
             return backend
-        async with self._opening:
-            if scheme not in self._backends:
-                await self._open_backend(scheme)
-        return self._backends[scheme]
+        # All who wait for it go on at the same moment, so that their calls are joined.
+        opened = await self._opening.join(
+            (scheme, "", ""),
+            None,
+            lambda: self._open_backend(scheme),
+            suits=lambda _: True,
+        )
+        return opened.result
 
-    async def _open_backend(self, scheme: str) -> None:
+    async def _open_backend(self, scheme: str) -> Backend:
         config = self._config
         root = config.filesystem_root if scheme == "file" else ""
         # In a thread, because the first one of its kind imports its driver.
@@ -133,6 +137,7 @@ class Coatcheck(AsyncResource, Stashes):
             observer=self._observer,
         )
         self._backends[scheme] = backend
+        return backend
 
     async def _open(self) -> None:
         self._loop = _running_loop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter, deque
 from contextlib import asynccontextmanager
 from itertools import count
@@ -41,13 +42,13 @@ class Gates:
 
     async def passed(self, verb):
         self.calls[verb] += 1
+        failing = self.failing.get(verb)
+        error = failing.popleft() if failing else None
         event, places = self._held.get(verb, (None, iter(())))
         if next(places, None) is None:
             await checkpoint()
         else:
             await event.wait()
-        failing = self.failing.get(verb)
-        error = failing.popleft() if failing else None
         if error is not None:
             raise error
 
@@ -134,8 +135,12 @@ class SlowPlace:
         self.store = MemoryStore(clock=clock)
         self.events = []
 
+        self.may_open = threading.Event()
+        self.may_open.set()
+
         def open_backend(url, **_):
             assert url == "mem:"
+            assert self.may_open.wait(30)
             return SlowBackend(self.store, self.gates, clock)
 
         monkeypatch.setattr(_app, "open_backend", open_backend)
@@ -150,13 +155,14 @@ class SlowPlace:
         return sum(event.name == name for event in self.events)
 
     @asynccontextmanager
-    async def opened(self, **fields):
+    async def opened(self, *, warm=True, **fields):
         """Open a Coatcheck; at its end nothing of its traffic is left."""
         config = Config(**({"backends": ("mem",)} | fields))
         cc = Coatcheck(config, clock=self.clock, observer=self.events.append)
         async with cc:
-            # So that opening it is not what a test waits for.
-            await cc.check()
+            if warm:
+                # So that opening the backend is not what a test waits for.
+                await cc.check()
             self.calls.clear()
             self.events.clear()
             yield cc

@@ -162,6 +162,27 @@ async def test_retrieves_hold_few_bytes(slow, alive, small_budget, compression):
         assert left_over(cc) == (0, 0, 0)
 
 
+async def test_what_is_compressed_takes_room_for_all_of_it(slow, small_budget):
+    """The stored bytes are few, and what comes out of them is what counts."""
+    fields = {"max_payload_bytes": LIMIT, "compression": "zstd"}
+    async with slow.opened(**fields) as cc:
+        items = [(f"n{number}", bytes(15_000)) for number in range(4)]
+        addresses = [(await cc.create(*item)).address for item in items]
+        budget = cc._traffic.budget
+        budget.guess, held = 100, []
+        decompress = _store.decompress
+
+        def watched(stored, *, max_bytes):
+            held.append(budget.held)
+            return decompress(stored, max_bytes=max_bytes)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_store, "decompress", watched)
+            assert len(await cc.retrieve_many(addresses)) == 4
+        assert len(held) == 4
+        assert all(15_000 < each <= LIMIT for each in held)
+
+
 async def test_a_read_that_finds_no_room_is_given_back(slow, small_budget):
     """No connection waits for others: it is closed, and the read begins again."""
     async with slow.opened(max_payload_bytes=LIMIT) as cc:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 
 import anyio
@@ -40,13 +41,13 @@ class Work:
 class CancellingEvent:
     """An event whose waiter is cancelled the moment it is set."""
 
-    def __init__(self, event, scope):
+    def __init__(self, event, task):
         self._event = event
-        self._scope = scope
+        self._task = task
 
     def set(self):
         self._event.set()
-        self._scope.cancel()
+        self._task.cancel()
 
 
 class Callers:
@@ -157,18 +158,28 @@ async def test_who_goes_as_its_turn_comes_hands_over_too(flights):
     assert callers.got == {"a": "cancelled", "b": "cancelled", "c": "result"}
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_promoted_waiter_that_is_cancelled_hands_over(flights):
-    """Its turn was given to it, and it never took it."""
-    async with anyio.create_task_group() as tasks:
-        callers = Callers(tasks, flights, Work(*["result"] * 3))
-        await callers.come("a", "b", "c")
-        (under_way,) = flights._under_way.values()
-        (flight,) = under_way.values()
-        second = next(iter(flight.waiters))
-        second.woken = CancellingEvent(second.woken, callers.scopes["b"])
-        await callers.cancel("a")
-        await callers.let_go()
-    assert callers.got == {"a": "cancelled", "b": "cancelled", "c": "result"}
+    """Its turn was given to it, and asyncio cancels it before it can take it."""
+    work = Work(*["result"] * 3)
+
+    async def call():
+        return await flights.join(SPOT, None, work, suits=lambda _: True)
+
+    first, second, third = [asyncio.create_task(call()) for _ in range(3)]
+    await settle()
+    (under_way,) = flights._under_way.values()
+    (flight,) = under_way.values()
+    waiter = next(iter(flight.waiters))
+    waiter.woken = CancellingEvent(waiter.woken, second)
+    first.cancel()
+    await settle()
+    assert waiter.leads
+    assert first.cancelled()
+    assert second.cancelled()
+    assert work.begun == 2
+    work.let_go()
+    assert (await third).result == "result"
 
 
 async def test_all_go(flights):

@@ -219,6 +219,34 @@ async def test_a_thousand_retrieves_make_one_read(slow):
         assert slow.calls["get"] == 2
 
 
+async def test_the_first_calls_of_all_are_joined_too(slow):
+    """Those who wait for the backend to open go on at the same moment."""
+    async with slow.opened() as cc:
+        address = (await cc.create("n", TEXT)).address
+    async with slow.opened(warm=False) as cc:
+        slow.gates.hold("get")
+        async with together() as calls:
+            await calls.start(*(lambda: cc.retrieve(address) for _ in range(100)))
+            while not slow.calls["get"]:
+                await settle(1)
+            await settle()
+            assert slow.calls["get"] == 1
+            slow.gates.release("get")
+        assert [stash.data for stash in calls.results] == [TEXT] * 100
+
+
+async def test_who_opens_the_backend_may_be_cancelled(slow):
+    """Somebody else opens it."""
+    slow.may_open.clear()
+    async with slow.opened(warm=False) as cc, together() as calls:
+        await calls.start(*(lambda: cc.create("n", TEXT) for _ in range(10)))
+        calls.scopes[0].cancel()
+        await settle()
+        slow.may_open.set()
+    assert calls.results[0] == "cancelled"
+    assert [stash.data for stash in calls.results[1:]] == [TEXT] * 9
+
+
 async def test_a_cancelled_reader_leaves_the_others(slow):
     """The next in line reads; those who gave up are cancelled, nobody else is."""
     async with slow.opened() as cc:
