@@ -41,7 +41,8 @@ class Coatcheck(AsyncResource, Stashes):
     Args:
         config: The configuration; None is `Config.from_env()`.
         clock: Tells the time that deadlines go by; None is this machine's clock.
-        observer: Called for every operation on a stored stash.
+        observer: Called for every operation on a stored stash, and for every call that
+            needed none of its own.
         memory: The store behind `mem:`; None is one of its own.
 
     Raises:

@@ -209,7 +209,6 @@ async def test_who_finds_no_room_lets_others_read(slow, small_budget):
         one = (await cc.create("one", bytes(15_000))).address
         two = (await cc.create("two", bytes(15_000))).address
         cc._traffic.budget.guess = 100
-        slow.gates.hold("get")
         slow.gates.hold("read", first=1)
         got = []
 
@@ -218,9 +217,10 @@ async def test_who_finds_no_room_lets_others_read(slow, small_budget):
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(cc.retrieve_many, [one])
-            await settle(5)
+            await settle()
+            slow.gates.hold("get")
             tasks.start_soon(cc.retrieve_many, [two])
-            await settle(5)
+            await settle()
             tasks.start_soon(retrieve)
             await settle()
             slow.gates.release("get")

@@ -110,7 +110,8 @@ class StashStore(ABC):
         """Store a payload under its name and content, and return its address.
 
         Equal payloads under one name have one address and one body, however many
-        create them at once; of their expiries the latest deadline holds. Atomic:
+        create them at once; of their expiries the latest deadline holds. Creates of
+        equal payload and expiry that are under way at one time make one write. Atomic:
         after a failure or cancellation the stash is whole or absent, and creating
         again is safe. A small payload without `expires` becomes its own address
         (`inline`) and is stored nowhere.
@@ -236,7 +237,9 @@ class StashStore(ABC):
         """Claim a payload.
 
         The bytes are held against the digest in the address before anything is
-        returned. Reading renews a TimeToIdle.
+        returned. Reading renews a TimeToIdle. Retrieves of one address that are under
+        way at one time make one read. With `Config.cache_bytes` a stash that was read
+        before is served from memory, for at most `cache_ttl`.
 
         Args:
             address: What `create` returned, or its text.

@@ -55,7 +55,7 @@ class Traffic:
         self.encoding = anyio.Lock(fast_acquire=True)
         """Held by the one of them that has encoded and waits for its portion."""
         self._puts = Flights[ObjectInfo]()
-        self._gets = Flights[Claimed]()
+        self._gets = Flights[tuple[bytes, ObjectInfo]]()
         self._cache: StashCache | None = None
         if config.cache_bytes:
             self._cache = StashCache(config.cache_bytes, config.cache_ttl)
@@ -141,24 +141,27 @@ class Traffic:
     ) -> tuple[bytes, ObjectInfo]:
         now = bucket.backend.now
 
-        async def claim() -> Claimed:
-            asked, ticks = now(), monotonic()
-            return Claimed(*await read(), asked, ticks)
+        def suits(found: tuple[bytes, ObjectInfo]) -> bool:
+            return is_as_read(found[1], now())
 
-        def keep(claimed: Claimed) -> None:
-            if cache is not None:
-                cache.keep(spot, pins, claimed, now())
+        if cache is None:
+            landed = await self._gets.join(spot, pins, read, suits=suits)
+        else:
+            asked = now()
+            ticks = monotonic()
 
-        landed = await self._gets.join(
-            spot,
-            pins,
-            claim,
-            suits=lambda claimed: is_as_read(claimed.info, now()),
-            keep=keep,
-        )
+            async def timed() -> tuple[bytes, ObjectInfo]:
+                nonlocal asked, ticks
+                asked, ticks = now(), monotonic()
+                return await read()
+
+            def keep(found: tuple[bytes, ObjectInfo]) -> None:
+                cache.keep(spot, pins, Claimed(*found, asked, ticks), now())
+
+            landed = await self._gets.join(spot, pins, timed, suits=suits, keep=keep)
         if landed.joined:
             self._tell("get_coalesced", bucket, key)
-        return landed.result.body, landed.result.info
+        return landed.result
 
     def forget(self, place: Place, key: str) -> None:
         """Count on nothing that was read or written before, for one stash."""
