@@ -577,8 +577,8 @@ ON_TRAFFIC = (
     defect(
         "creates with different expiries are one write",
         "stashes/_traffic.py",
-        "self._puts.join(spot, expires, write, suits=suits)",
-        "self._puts.join(spot, None, write, suits=suits)",
+        "                spot, expires, lambda:",
+        "                spot, None, lambda:",
         f"{TRAFFIC}::test_of_different_expiries_the_latest_holds",
     ),
     defect(
@@ -595,6 +595,13 @@ ON_TRAFFIC = (
         "",
         f"{TRAFFIC}::test_what_was_changed_meanwhile_is_read_anew",
         f"{CACHING}::test_a_read_that_a_delete_overtakes_is_not_kept",
+    ),
+    defect(
+        "calls go deep before their turn",
+        "stashes/_traffic.py",
+        "        if turns.is_free(1):\n",
+        "        if turns:\n",
+        f"{TRAFFIC}::test_who_waits_for_a_turn_has_not_gone_deep",
     ),
     defect(
         "memory takes part",

@@ -166,7 +166,7 @@ class SlowPlace:
             self.calls.clear()
             self.events.clear()
             yield cc
-            assert left_over(cc) == (0, 0, 0)
+            assert left_over(cc) == (0, 0, 0, 0)
 
     @asynccontextmanager
     async def behind(self, name="default"):
@@ -182,6 +182,7 @@ async def settle(steps=50):
 
 
 def left_over(cc):
-    """Return what is under way in a Coatcheck: writes, reads, bytes."""
+    """Return what is under way in a Coatcheck: writes, reads, bytes, turns."""
     traffic = cc._traffic
-    return len(traffic._puts), len(traffic._gets), traffic.budget.held
+    turns = sum(turns.held for turns in traffic._turns.values())
+    return len(traffic._puts), len(traffic._gets), traffic.budget.held, turns

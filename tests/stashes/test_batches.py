@@ -159,7 +159,7 @@ async def test_retrieves_hold_few_bytes(slow, alive, small_budget, compression):
         assert most_held <= LIMIT
         loaded = await cc.retrieve_many(addresses)
         assert [len(stash.data) for stash in loaded] == sizes
-        assert left_over(cc) == (0, 0, 0)
+        assert left_over(cc) == (0, 0, 0, 0)
 
 
 async def test_what_is_compressed_takes_room_for_all_of_it(slow, small_budget):
@@ -261,7 +261,7 @@ async def test_the_first_failure_ends_it(slow):
         with pytest.raises(AtCapacity, match="full"):
             await cc.create_many(items)
         assert slow.calls["put"] <= 8
-        assert left_over(cc) == (0, 0, 0)
+        assert left_over(cc) == (0, 0, 0, 0)
         assert len(await cc.create_many(items)) == 100
         with pytest.raises(PayloadError):
             await cc.create_many([("good", TEXT), ("bad", object())])
@@ -289,7 +289,7 @@ async def test_cancelled_it_leaves_nothing(slow, gate, small_budget):
                 await settle()
                 scope.cancel()
         slow.gates.release(gate)
-        assert left_over(cc) == (0, 0, 0)
+        assert left_over(cc) == (0, 0, 0, 0)
         assert cc._guards["mem"].slots.value == 64
         assert given.ag_frame is None
         assert len(await cc.create_many(items)) == 50

@@ -6,7 +6,7 @@ import anyio
 import pytest
 from tests.stashes.slow import settle
 
-from coatcheck.stashes._budget import ByteBudget, NoRoom
+from coatcheck.stashes._budget import Budget, NoRoom
 
 pytestmark = pytest.mark.anyio
 
@@ -49,7 +49,7 @@ class Holders:
 
 async def test_portions_are_given_in_the_order_of_asking():
     """A small one does not overtake a large one that waits."""
-    budget = ByteBudget(10)
+    budget = Budget(10)
     async with anyio.create_task_group() as tasks:
         holders = Holders(tasks, budget)
         await holders.come(a=6, b=6, c=1, d=3)
@@ -66,7 +66,7 @@ async def test_portions_are_given_in_the_order_of_asking():
 
 async def test_what_is_larger_than_all_takes_all():
     """It is alone, and goes on."""
-    budget = ByteBudget(10)
+    budget = Budget(10)
     async with anyio.create_task_group() as tasks:
         holders = Holders(tasks, budget)
         await holders.come(a=1, b=1000, c=1)
@@ -82,7 +82,7 @@ async def test_what_is_larger_than_all_takes_all():
 
 async def test_who_is_cancelled_holds_nothing():
     """Waiting, holding, or at the moment of being admitted."""
-    budget = ByteBudget(10)
+    budget = Budget(10)
     async with anyio.create_task_group() as tasks:
         holders = Holders(tasks, budget)
         await holders.come(a=10, b=10, c=5, d=5)
@@ -99,7 +99,7 @@ async def test_who_is_cancelled_holds_nothing():
 
 async def test_the_next_goes_when_the_first_in_line_gives_up():
     """A large one that waited does not hold up those behind it for ever."""
-    budget = ByteBudget(10)
+    budget = Budget(10)
     async with anyio.create_task_group() as tasks:
         holders = Holders(tasks, budget)
         await holders.come(a=6, b=10, c=4)
@@ -111,7 +111,7 @@ async def test_the_next_goes_when_the_first_in_line_gives_up():
 
 async def test_a_portion_fits_what_turns_out_to_be_needed():
     """It shrinks, grows while there is room, and else says how much is needed."""
-    budget = ByteBudget(10)
+    budget = Budget(10)
     with budget.portion() as one, budget.portion() as other:
         await one.take(8)
         await other.take(2)
@@ -132,7 +132,7 @@ async def test_a_portion_fits_what_turns_out_to_be_needed():
 
 async def test_shrinking_admits_who_waits():
     """What a portion gives back is there for the next."""
-    budget = ByteBudget(10)
+    budget = Budget(10)
     async with anyio.create_task_group() as tasks:
         holders = Holders(tasks, budget)
         with budget.portion() as portion:
@@ -147,7 +147,7 @@ async def test_shrinking_admits_who_waits():
 
 async def test_the_guess_follows_the_sizes():
     """It comes close to what most bodies have, and one odd one moves it little."""
-    budget = ByteBudget(2**30)
+    budget = Budget(2**30)
     with budget.portion() as portion:
         for _ in range(50):
             portion.fit(1000)

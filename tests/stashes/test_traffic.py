@@ -16,7 +16,9 @@ from coatcheck.errors import (
     BackendUnavailable,
     CoatcheckError,
     IntegrityError,
+    Outcome,
     StashNotFound,
+    Timeout,
 )
 
 pytestmark = pytest.mark.anyio
@@ -437,6 +439,40 @@ async def test_types_are_each_callers_own(slow):
         assert slow.calls["get"] == 1
 
 
+async def test_who_waits_for_a_turn_has_not_gone_deep(slow):
+    """As many calls run as may, the others wait where they take little memory."""
+    async with slow.opened(concurrency=4) as cc:
+        slow.gates.hold("put")
+        async with together() as calls:
+            await calls.start(
+                *(lambda n=n: cc.create(f"n{n}", TEXT) for n in range(20))
+            )
+            slots = cc._guards["mem"].slots.statistics()
+            assert (slow.calls["put"], slots.tasks_waiting) == (4, 0)
+            for scope in calls.scopes[2:10]:
+                scope.cancel()
+            await settle()
+            assert slow.calls["put"] == 6
+            slow.gates.release("put")
+        names = [stash.name for stash in calls.results if stash != "cancelled"]
+        assert names == ["n0", "n1", *(f"n{n}" for n in range(10, 20))]
+
+
+async def test_the_wait_for_a_turn_has_a_deadline(slow):
+    """What never began was not applied, and the error says so."""
+    async with slow.opened(concurrency=1) as cc:
+        cc._traffic._patience = 0.01
+        slow.gates.hold("put")
+        async with together() as calls:
+            await calls.start(lambda: cc.create("a", TEXT))
+            with pytest.raises(Timeout, match="no turn") as caught:
+                await cc.create("b", TEXT)
+            slow.gates.release("put")
+        assert caught.value.outcome is Outcome.NOT_APPLIED
+        assert "b." in caught.value.address
+        assert calls.results[0].data == TEXT
+
+
 @pytest.mark.parametrize("backends", [("inline", "mem"), ("mem",)])
 async def test_memory_takes_no_part(place, backends):
     """What never waits has nothing to join."""
@@ -472,7 +508,7 @@ def test_threads_of_the_blocking_api_share(tmp_path):
             thread.start()
         for thread in threads:
             thread.join()
-        assert left_over(cc._inner) == (0, 0, 0)
+        assert left_over(cc._inner) == (0, 0, 0, 0)
     assert len(results) == 16
     assert all(stash == loaded for stash, loaded in results)
     assert len({id(loaded.data) for _, loaded in results}) == 16

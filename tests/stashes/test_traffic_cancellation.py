@@ -46,7 +46,7 @@ class Scene:
         self.clock.advance(HOUR / 2)
 
     def is_under_way(self):
-        puts, gets, _ = left_over(self.cc)
+        puts, gets, *_ = left_over(self.cc)
         return puts + gets > 0
 
     async def follow(self, operation):
@@ -62,7 +62,7 @@ class Scene:
             for stash in result if isinstance(result, list) else [result]:
                 assert stash.data in (TEXT, TEXT * 1000)
                 assert (await self.cc.retrieve(stash.address)).data == stash.data
-        assert left_over(self.cc) == (0, 0, 0)
+        assert left_over(self.cc) == (0, 0, 0, 0)
         for guard in self.cc._guards.values():
             assert guard.slots.value == self.cc.config.concurrency
 

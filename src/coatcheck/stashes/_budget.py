@@ -1,4 +1,4 @@
-"""How many encoded bytes the calls that work on many stashes hold at once."""
+"""How much is held at once: encoded bytes by batches, turns by single calls."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class NoRoom(Exception):
     """A portion cannot grow: its holder gives it back, and takes a larger one.
 
     Args:
-        size: How many bytes are needed.
+        size: How much is needed.
     """
 
     def __init__(self, size: int) -> None:
@@ -29,23 +29,23 @@ class NoRoom(Exception):
         self.size = size
 
 
-class ByteBudget:
-    """Bytes that are held at once, portioned out in the order of asking.
+class Budget:
+    """What may be held at once, given out in the order of asking.
 
     Args:
-        limit: The most bytes; a portion that were larger takes all of them.
+        limit: The most; a portion that were larger takes all of it.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.guess = _FIRST_GUESS
-        """Bytes that the next body may have, going by those before."""
+        """What the next portion may need, going by those before."""
         self._held = 0
         self._waiting: deque[_Ticket] = deque()
 
     @property
     def held(self) -> int:
-        """Bytes that are held now."""
+        """What is held now."""
         return self._held
 
     @contextmanager
@@ -58,8 +58,8 @@ class ByteBudget:
             self.change(-portion.size)
 
     async def wait_for(self, size: int) -> None:
-        """Hold so many more bytes, after all who asked before."""
-        if not self._waiting and self.has_room(size):
+        """Hold so much more, after all who asked before."""
+        if self.is_free(size):
             self._held += size
             return
         ticket = _Ticket(size)
@@ -74,12 +74,16 @@ class ByteBudget:
                 self.change(0)
             raise
 
+    def is_free(self, size: int) -> bool:
+        """Tell whether nobody would have to wait for so much."""
+        return not self._waiting and self.has_room(size)
+
     def has_room(self, size: int) -> bool:
-        """Tell whether so many more bytes can be held."""
+        """Tell whether so much more can be held."""
         return self._held + size <= self.limit
 
     def change(self, by: int) -> None:
-        """Hold more or fewer bytes, and admit whoever waits and fits now."""
+        """Hold more or less, and admit whoever waits and fits now."""
         self._held += by
         while self._waiting and self.has_room(self._waiting[0].size):
             ticket = self._waiting.popleft()
@@ -90,7 +94,7 @@ class ByteBudget:
 class Portion:
     """What one call holds of a budget."""
 
-    def __init__(self, budget: ByteBudget) -> None:
+    def __init__(self, budget: Budget) -> None:
         self._budget = budget
         self.size = 0
 
@@ -107,7 +111,7 @@ class Portion:
         """Hold at least what is needed.
 
         Raises:
-            NoRoom: There are not so many bytes free.
+            NoRoom: There is not so much free.
         """
         if size > self.size:
             self.fit(size)
@@ -116,7 +120,7 @@ class Portion:
         """Hold just what is needed.
 
         Raises:
-            NoRoom: There are not so many bytes free.
+            NoRoom: There is not so much free.
         """
         budget = self._budget
         budget.guess += (size - budget.guess) // _STEPS

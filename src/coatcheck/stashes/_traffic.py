@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from itertools import count
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -18,9 +18,10 @@ from coatcheck._core.address import LINK
 from coatcheck._core.expiry import satisfies
 from coatcheck._core.objects import ObjectInfo
 from coatcheck.abc import Event
+from coatcheck.errors import Outcome, Timeout
 from coatcheck.wrappers import emit
 
-from ._budget import LEAST_BUDGET, ByteBudget
+from ._budget import LEAST_BUDGET, Budget
 from ._cache import Claimed, StashCache, is_as_read
 from ._flights import Flights
 from ._pins import pins_of
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from ._flights import Spot
     from ._pins import Pins
 
+_T = TypeVar("_T")
 _TURN: Final = 64
 
 
@@ -50,7 +52,7 @@ class Traffic:
     """
 
     def __init__(self, config: Config, observer: Observer | None) -> None:
-        self.budget = ByteBudget(max(config.max_payload_bytes, LEAST_BUDGET))
+        self.budget = Budget(max(config.max_payload_bytes, LEAST_BUDGET))
         """The encoded bytes that calls for many stashes hold."""
         self.encoding = anyio.Lock(fast_acquire=True)
         """Held by the one of them that has encoded and waits for its portion."""
@@ -61,6 +63,9 @@ class Traffic:
             self._cache = StashCache(config.cache_bytes, config.cache_ttl)
         self._observer = observer
         self._hits = count(1)
+        self._concurrency = config.concurrency
+        self._patience = config.total_timeout.total_seconds()
+        self._turns: dict[str, Budget] = {}
 
     async def put(
         self,
@@ -86,7 +91,9 @@ class Traffic:
             return asked is None or satisfies(expires, standing.deadline, asked)
 
         try:
-            landed = await self._puts.join(spot, expires, write, suits=suits)
+            landed = await self._puts.join(
+                spot, expires, lambda: self._in_turn(place.scheme, write), suits=suits
+            )
         finally:
             # Its deadline may be another now.
             self._forget_reads(spot)
@@ -140,28 +147,53 @@ class Traffic:
         cache: StashCache | None,
     ) -> tuple[bytes, ObjectInfo]:
         now = bucket.backend.now
+        asked, ticks = now(), monotonic()
 
         def suits(found: tuple[bytes, ObjectInfo]) -> bool:
             return is_as_read(found[1], now())
 
-        if cache is None:
-            landed = await self._gets.join(spot, pins, read, suits=suits)
-        else:
-            asked = now()
-            ticks = monotonic()
-
-            async def timed() -> tuple[bytes, ObjectInfo]:
-                nonlocal asked, ticks
-                asked, ticks = now(), monotonic()
-                return await read()
-
-            def keep(found: tuple[bytes, ObjectInfo]) -> None:
+        def keep(found: tuple[bytes, ObjectInfo]) -> None:
+            if cache is not None:
                 cache.keep(spot, pins, Claimed(*found, asked, ticks), now())
 
-            landed = await self._gets.join(spot, pins, timed, suits=suits, keep=keep)
+        landed = await self._gets.join(
+            spot, pins, lambda: self._in_turn(spot[0], read), suits=suits, keep=keep
+        )
         if landed.joined:
             self._tell("get_coalesced", bucket, key)
         return landed.result
+
+    async def _in_turn(self, scheme: str, call: Callable[[], Awaitable[_T]]) -> _T:
+        """Await a call when fewer than `Config.concurrency` others run.
+
+        The guard of the buckets sees to that too. But who waits here has not gone deep
+        yet, and takes a fraction of the memory: of ten thousand creates at once most
+        do nothing but wait.
+
+        Raises:
+            Timeout: Its turn did not come within `Config.total_timeout`.
+        """
+        turns = self._turns.get(scheme)
+        if turns is None:
+            turns = self._turns[scheme] = Budget(self._concurrency)
+        if turns.is_free(1):
+            turns.change(1)
+        else:
+            await self._wait(turns)
+        try:
+            return await call()
+        finally:
+            turns.change(-1)
+
+    async def _wait(self, turns: Budget) -> None:
+        with anyio.move_on_after(self._patience):
+            await turns.wait_for(1)
+            return
+        raise Timeout(
+            f"no turn came within {self._patience:g} s, since"
+            f" {self._concurrency} other calls were under way all the time",
+            outcome=Outcome.NOT_APPLIED,
+        )
 
     def forget(self, place: Place, key: str) -> None:
         """Count on nothing that was read or written before, for one stash."""
