@@ -35,6 +35,8 @@ FILES = "backends/_filesystem"
 S3 = "backends/_s3"
 HTTPS = "backends/_https"
 S3_GAPS = "integration/test_integration_planted_gaps.py"
+TRAFFIC = "stashes/test_traffic.py"
+CACHING = "stashes/test_caching.py"
 FILES_GAPS = "backends/test_backends_planted_gaps.py"
 
 ON_FILES = (
@@ -458,8 +460,8 @@ ON_PAYLOADS = (
     defect(
         "everything runs at once",
         "payloads/_parallel.py",
-        "for _ in range(at_once):",
-        "for _ in range(at_once * 1000):",
+        "workers = iter(range(at_once))",
+        "workers = iter(range(at_once * 1000))",
         "payloads/test_payloads_planted_gaps.py::test_no_more_calls_run_than_allowed",
     ),
 )
@@ -555,7 +557,7 @@ ON_STASHES = (
     ),
     defect(
         "the digest of a streamed stash is not compared",
-        "stashes/_store.py",
+        "stashes/_pins.py",
         "reader.pin(DigestAlgorithm.SHA256, address.sha256, size=address.size)",
         "pass",
         "stashes/test_stashes_planted_gaps.py::test_a_stream_is_held_against_its_address",
@@ -658,6 +660,183 @@ ON_OWN_LINKS = (
     ),
 )
 
+ON_TRAFFIC = (
+    defect(
+        "those who wait are cancelled with the one who works",
+        "stashes/_flights.py",
+        "        except CoatcheckError as error:\n            flight.fail(error)\n",
+        """\
+        except BaseException as error:
+            flight.began = self._attempts = self._attempts + 1
+            flight.fail(error)
+""",
+        f"{TRAFFIC}::test_a_cancelled_writer_hands_over",
+        f"{TRAFFIC}::test_a_cancelled_reader_leaves_the_others",
+    ),
+    defect(
+        "nobody takes over from the one who was cancelled",
+        "stashes/_flights.py",
+        "        finally:\n            self._go_on(flight)\n",
+        """\
+        finally:
+            if self._is_current(flight):
+                del self._under_way[flight.spot][flight.kind]
+""",
+        "stashes/test_flights.py::test_a_cancelled_worker_hands_over",
+    ),
+    defect(
+        "who is cancelled as its turn comes does not hand over",
+        "stashes/_flights.py",
+        "        if waiter.leads:\n            # It was",
+        "        if not waiter:\n            # It was",
+        "stashes/test_flights.py::test_a_promoted_waiter_that_is_cancelled_hands_over",
+    ),
+    defect(
+        "a failure is told to those who came after its attempt began",
+        "stashes/_flights.py",
+        "[each for each in self.waiters if each.asked < self.began]",
+        "list(self.waiters)",
+        f"{TRAFFIC}::test_what_was_created_elsewhere_meanwhile_is_found",
+        f"{TRAFFIC}::test_a_failed_write_is_tried_once_more_for_the_others",
+    ),
+    defect(
+        "one error is raised in many tasks",
+        "stashes/_flights.py",
+        "raise _own(waiter.failure) from waiter.failure",
+        "raise waiter.failure",
+        "stashes/test_flights.py::test_everybody_raises_an_error_of_his_own",
+    ),
+    defect(
+        "creates of different payloads are one write",
+        "stashes/_traffic.py",
+        "    return place.scheme, place.bucket, place.prefix + key\n",
+        "    return place.scheme, place.bucket, place.prefix + key.split('.')[0]\n",
+        f"{TRAFFIC}::test_what_is_not_equal_is_written",
+    ),
+    defect(
+        "creates with different expiries are one write",
+        "stashes/_traffic.py",
+        "                spot, expires, lambda:",
+        "                spot, None, lambda:",
+        f"{TRAFFIC}::test_of_different_expiries_the_latest_holds",
+    ),
+    defect(
+        "a create takes the deadline of a write that began long before",
+        "stashes/_traffic.py",
+        "return asked is None or satisfies(expires, standing.deadline, asked)",
+        "return True",
+        f"{TRAFFIC}::test_a_create_lives_as_long_as_if_it_were_alone",
+    ),
+    defect(
+        "a read is joined after a delete",
+        "stashes/_traffic.py",
+        "        self._gets.forget(spot)\n",
+        "",
+        f"{TRAFFIC}::test_what_was_changed_meanwhile_is_read_anew",
+        f"{CACHING}::test_a_read_that_a_delete_overtakes_is_not_kept",
+    ),
+    defect(
+        "calls go deep before their turn",
+        "stashes/_traffic.py",
+        "        if turns.is_free(1):\n",
+        "        if turns:\n",
+        f"{TRAFFIC}::test_who_waits_for_a_turn_has_not_gone_deep",
+    ),
+    defect(
+        "memory takes part",
+        "stashes/_store.py",
+        "            if bucket.is_immediate:\n                standing",
+        "            if not bucket:\n                standing",
+        f"{TRAFFIC}::test_memory_takes_no_part",
+    ),
+    defect(
+        "memory serves past the deadline",
+        "stashes/_cache.py",
+        "        not is_expired(info.deadline, now)\n        and renewed",
+        "        info.deadline is not None\n        and renewed",
+        f"{CACHING}::test_a_hit_honours_the_deadline",
+        "stashes/test_cache.py::test_nothing_is_served_at_its_deadline",
+    ),
+    defect(
+        "reads from memory never renew",
+        "stashes/_cache.py",
+        "        and renewed(info.expiry, info.deadline, now) is None\n",
+        "",
+        f"{CACHING}::test_a_hit_counts_for_time_to_idle",
+    ),
+    defect(
+        "what is in memory is never stale",
+        "stashes/_cache.py",
+        "            now - claimed.asked >= self._ttl\n            or monotonic()",
+        "            now is None\n            or monotonic()",
+        f"{CACHING}::test_anothers_delete_is_unseen_for_at_most_the_ttl",
+    ),
+    defect(
+        "a clock that is set back keeps what is in memory",
+        "stashes/_cache.py",
+        "            or monotonic() - claimed.ticks >= self._seconds\n",
+        "",
+        "stashes/test_cache.py::test_a_clock_that_is_set_back_does_not_stretch_the_ttl",
+    ),
+    defect(
+        "a body is kept that was held against nothing",
+        "stashes/_store.py",
+        "                pin_to(reader, address)\n                return await reader.read()",
+        "                return await reader.read()",
+        f"{CACHING}::test_only_what_was_verified_is_kept",
+    ),
+    defect(
+        "memory does not look at what an address pins",
+        "stashes/_cache.py",
+        "if entry.pins != pins or not is_as_read(claimed.info, now):",
+        "if not is_as_read(claimed.info, now):",
+        f"{CACHING}::test_bytes_are_served_only_to_the_pins_they_were_held_against",
+    ),
+    defect(
+        "memory has no bound",
+        "stashes/_cache.py",
+        "        self._used += weight\n",
+        "",
+        "stashes/test_cache.py::test_the_one_not_used_for_longest_goes_first",
+        f"{CACHING}::test_the_bound_on_bytes_is_kept",
+    ),
+    defect(
+        "a delete leaves what is in memory",
+        "stashes/_traffic.py",
+        "            self._cache.forget(spot)\n",
+        "            pass\n",
+        f"{CACHING}::test_our_own_changes_are_seen_at_once",
+    ),
+    defect(
+        "creates of many hold any number of bytes",
+        "stashes/_batches.py",
+        "                    await portion.take(len(draft.encoded.body))\n",
+        "",
+        "stashes/test_batches.py::test_creates_hold_few_bytes",
+    ),
+    defect(
+        "retrieves of many hold any number of bytes",
+        "stashes/_budget.py",
+        "            raise NoRoom(size)\n",
+        "            budget.change(0)\n",
+        "stashes/test_batches.py::test_retrieves_hold_few_bytes",
+    ),
+    defect(
+        "a body is decompressed without room for it",
+        "stashes/_store.py",
+        "            portion.fit(len(stored) + size_in_frame(stored, unknown=limit))\n",
+        "            portion.fit(len(stored))\n",
+        "stashes/test_batches.py::test_what_is_compressed_takes_room_for_all_of_it",
+    ),
+    defect(
+        "who is cancelled while it waits for bytes keeps them",
+        "stashes/_budget.py",
+        "                self.change(-size)\n",
+        "                pass\n",
+        "stashes/test_budget.py::test_who_is_cancelled_holds_nothing",
+    ),
+)
+
 DEFECTS = (
     *ON_FILES,
     *ON_S3,
@@ -667,4 +846,5 @@ DEFECTS = (
     *ON_EXPIRY,
     *ON_STASHES,
     *ON_OWN_LINKS,
+    *ON_TRAFFIC,
 )
