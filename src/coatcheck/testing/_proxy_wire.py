@@ -155,13 +155,17 @@ class Wire:
         """Reset what is still open, and wait until the socket is closed."""
         self.reset()
         with suppress(OSError):
-            await self._writer.wait_closed()
+            await self._closed()
 
     async def _finish(self) -> None:
         self._writer.close()
         with suppress(OSError):
             async with asyncio.timeout(self._patience):
-                await self._writer.wait_closed()
+                await self._closed()
+
+    async def _closed(self) -> None:
+        # All who wait share one future, which the first who is cancelled would end.
+        await asyncio.shield(self._writer.wait_closed())
 
     async def _until(self, end: bytes) -> bytes:
         try:

@@ -27,9 +27,9 @@ from coatcheck.errors import (
 from coatcheck.payloads._body import open_source
 
 from ._failures import BACKEND
-from ._metadata import receipt_of, sent_headers
-from ._multipart import MultipartBucket, document_of
-from ._wire import Passing
+from ._messages import Passing
+from ._metadata import document_of, receipt_of, sent_headers
+from ._multipart import MultipartBucket
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from coatcheck.abc import Body, PutInfo, Receipt
     from coatcheck.payloads._body import Source
 
-    from ._wire import Answer, Request
+    from ._messages import Answer, Request
 
 _MIB: Final = 1024 * 1024
 _PIECE: Final = 8 * _MIB
