@@ -86,6 +86,7 @@ BAD_S3_FIELDS = {
     "public_endpoint_url": BAD_URLS,
     "region": ["", "r" * 65, *BAD_TEXTS],
     "addressing_style": ["", "Path", None, 5],
+    "anonymous": ["perhaps", None, 5],
     "wire": ["", "fast", None, 5],
     "create_buckets": ["perhaps", 5, None],
     "max_pool_connections": [0, -1, 10_001, *BAD_COUNTS],

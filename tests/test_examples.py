@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.integration import servers
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
@@ -52,8 +54,23 @@ def test_quickstart_refuses_what_is_no_folder():
 
 def test_service(tmp_path):
     """The service answers with addresses, refuses bad orders, and ends."""
-    lines = run("service.py", tmp_path).splitlines()
-    assert lines[0].startswith("file://default/result.")
+    check_service(run("service.py", tmp_path), "file")
+
+
+def test_service_on_s3(tmp_path, monkeypatch):
+    """The same on a real store, by configuration alone."""
+    with servers.seaweedfs(tmp_path) as url:
+        for name, text in servers.CREDENTIALS.items():
+            monkeypatch.setenv(name, text)
+        monkeypatch.setenv("COATCHECK_BACKENDS", "s3")
+        monkeypatch.setenv("COATCHECK_S3__ENDPOINT_URL", url)
+        monkeypatch.setenv("COATCHECK_S3__CREATE_BUCKETS", "true")
+        check_service(run("service.py"), "s3")
+
+
+def check_service(output, scheme):
+    lines = output.splitlines()
+    assert lines[0].startswith(f"{scheme}://default/result.")
     assert lines[0].endswith("holds {'total': 100000.0}")
     assert lines[1].endswith("holds {'total': 200000.0}")
     assert "this order cannot be taken" in lines[2]

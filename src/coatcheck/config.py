@@ -159,6 +159,8 @@ class S3Config(Refusing):
     """The region; None is the SDK's own choice."""
     addressing_style: Literal["auto", "path", "virtual"] = "auto"
     """Where the bucket's name stands in URLs."""
+    anonymous: bool = False
+    """Sign nothing, for buckets that are open to all."""
     wire: Literal["auto", "sdk"] = "auto"
     """Whether the fast path around the SDK may be used."""
     create_buckets: bool = False

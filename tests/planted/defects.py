@@ -155,7 +155,7 @@ ON_S3 = (
     defect(
         "Update has no condition",
         f"{S3}/_conditions.py",
-        'return {"IfMatch": f\'"{mode.etag}"\'}',
+        'return {"IfMatch": quoted(mode.etag)}',
         "return {}",
         f"{S3_GAPS}::test_conditions_are_sent",
     ),
@@ -216,18 +216,13 @@ ON_S3 = (
     defect(
         "keys are escaped twice",
         f"{S3}/_requests.py",
-        "                Bucket=self._name, **self.owner(), **parameters\n",
+        '{"Bucket": self._name, **self.owner(), **parameters}\n',
         """\
-                Bucket=self._name,
-                **self.owner(),
-                **(
-                    parameters
-                    | {
-                        name: __import__("urllib.parse").parse.quote(parameters[name])
-                        for name in ("Key",)
-                        if name in parameters
-                    }
-                ),
+{"Bucket": self._name, **self.owner(), **parameters} | {
+            name: __import__("urllib.parse").parse.quote(parameters[name])
+            for name in ("Key",)
+            if name in parameters
+        }
 """,
         f"{S3_GAPS}::test_keys_are_escaped_once",
     ),
@@ -240,23 +235,23 @@ ON_S3 = (
     ),
     defect(
         "a body that was not read keeps its connection",
-        f"{S3}/_reads.py",
+        f"{S3}/_chunks.py",
         "            self._body.close()\n",
         "",
         f"{S3_GAPS}::test_a_body_that_is_left_frees_its_connection",
     ),
     defect(
         "a body that broke off goes on with another object",
-        f"{S3}/_reads.py",
-        "await self.open(Range=span, IfMatch=f'\"{self._etag}\"')",
+        f"{S3}/_chunks.py",
+        "await self.open(Range=span, IfMatch=quoted(etag))",
         "await self.open(Range=span)",
         f"{S3_GAPS}::test_a_body_does_not_go_on_with_another_object",
     ),
     defect(
         "a write without an answer is said not to be done",
         f"{S3}/_errors.py",
-        "outcome = Outcome.UNKNOWN if unknown else Outcome.NOT_APPLIED",
-        "outcome = Outcome.NOT_APPLIED",
+        "Outcome.UNKNOWN if self._writes and sent else Outcome.NOT_APPLIED",
+        "Outcome.NOT_APPLIED",
         f"{S3_GAPS}::test_a_write_whose_answer_broke_off_is_asked_for",
     ),
     defect(
@@ -265,6 +260,68 @@ ON_S3 = (
         'if not response.get("IsTruncated") or not token:\n',
         "if token is None or token:\n",
         "integration/test_s3_contract.py::TestMoto::test_many_objects_come_page_by_page",
+    ),
+)
+
+WIRE = f"{S3}/_wire"
+WIRE_TESTS = "backends/s3/test_wire_answers.py"
+
+ON_WIRE = (
+    defect(
+        "a refused condition is sent again",
+        f"{WIRE}/_wire.py",
+        '(412, "PreconditionFailed")})',
+        "})",
+        f"{WIRE_TESTS}::test_a_refused_condition_is_not_sent_again",
+    ),
+    defect(
+        "the wire follows redirects",
+        f"{WIRE}/_wire.py",
+        "allow_redirects=False",
+        "allow_redirects=True",
+        f"{WIRE_TESTS}::test_a_bucket_elsewhere_is_left_to_the_sdk",
+    ),
+    defect(
+        "the wire undoes compression",
+        f"{WIRE}/_sdk.py",
+        "auto_decompress=False",
+        "auto_decompress=True",
+        f"{WIRE_TESTS}::test_compression_that_nobody_asked_for_is_not_undone",
+    ),
+    defect(
+        "a refused attempt counts as one that may have been done",
+        f"{WIRE}/_wire.py",
+        "        if status in _REFUSED:\n",
+        "        if status not in range(1000):\n",
+        f"{WIRE_TESTS}::test_expired_credentials_are_told",
+    ),
+    defect(
+        "role credentials are not refreshed",
+        f"{WIRE}/_wire.py",
+        "await self._sign(request, base, await give())",
+        "await self._sign(request, base, give.__self__._frozen_credentials)",
+        f"{WIRE_TESTS}::test_role_credentials_rotate_in_mid_run",
+    ),
+    defect(
+        "a day's signing key is used for ever",
+        f"{WIRE}/_signer.py",
+        "if self._key_for != (secret, day, region):",
+        "if self._key_for is None:",
+        "backends/s3/test_wire_signer.py::test_a_days_key_is_not_used_for_another",
+    ),
+    defect(
+        "keys are escaped as in queries",
+        f"{WIRE}/_outgoing.py",
+        'quote(parameters["Key"], safe="/~")',
+        'quote(parameters["Key"], safe="/~+")',
+        "backends/s3/test_wire_requests.py::test_requests_are_the_sdks[head-pl+us]",
+    ),
+    defect(
+        "links to a region name the global host",
+        f"{S3}/_client.py",
+        'context["use_global_endpoint"] = False',
+        "context.get('use_global_endpoint')",
+        "backends/s3/test_wire_requests.py::test_links_stay_in_their_region",
     ),
 )
 
@@ -604,6 +661,7 @@ ON_OWN_LINKS = (
 DEFECTS = (
     *ON_FILES,
     *ON_S3,
+    *ON_WIRE,
     *ON_LINKS,
     *ON_PAYLOADS,
     *ON_EXPIRY,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import weakref
 from abc import ABC, abstractmethod
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 
 from anyio import to_thread
 
 from coatcheck._core.address import INLINE, Address, check_stash_name
 from coatcheck._core.digests import DigestAlgorithm, algorithm_of, digest_of
+from coatcheck._core.expiry import deadline_from
 from coatcheck._core.objects import ObjectInfo, PutInfo
 from coatcheck.errors import (
     IntegrityError,
@@ -20,7 +20,6 @@ from coatcheck.payloads._compression import compress, decompress
 from coatcheck.payloads._integrity import OFF_LOOP
 from coatcheck.payloads._msgpack import decode, encode
 from coatcheck.payloads._typed import as_type as typed
-from coatcheck.wrappers import expiring_info
 
 from ._places import (
     check_admitted,
@@ -143,13 +142,23 @@ class StashStore(ABC):
         expires: Expiry | None,
     ) -> ObjectInfo:
         """Store the body under its key, or prove that it stands there already."""
-        info = PutInfo(content_type=MSGPACK_TYPE, pinned=True)
+        now = bucket.backend.now()
+        known: dict[str, Any] = {}
         stored = body
         if self.config.compression == ZSTD:
             stored = await _off_loop(compress, body)
-            info = replace(info, encoding=ZSTD)
-        now = bucket.backend.now()
-        info = replace(expiring_info(info, expires, now), created=now)
+            known["encoding"] = ZSTD
+        else:
+            # What the address pins is hashed once.
+            known[self.config.digest] = address.digest
+        info = PutInfo(
+            content_type=MSGPACK_TYPE,
+            pinned=True,
+            created=now,
+            expiry=expires,
+            deadline=deadline_from(expires, now),
+            **known,
+        )
         receipt, standing = await bucket.put_later(address.key, stored, info=info)
         if receipt is None:
             # Somebody stored under this address before; it must be this payload.
