@@ -44,7 +44,7 @@ ROOMS = {
     },
     "service": {
         *("errors", "_core", "config", "abc", "payloads", "wrappers"),
-        *("backends", "_app"),
+        *("backends", "objects", "_app"),
     },
     "cli": {
         *("errors", "_core", "config", "abc", "payloads", "wrappers"),
