@@ -257,8 +257,10 @@ async def test_what_is_told_of_an_object(services):
         ("a\r\nset-cookie: x", 'attachment; filename="a__set-cookie: x"'),
         (
             "\u00fc\r\nset-cookie: x",
-            "attachment; filename=\"___set-cookie: x\";"
-            " filename*=UTF-8''%C3%BC%0D%0Aset-cookie%3A%20x",
+            (
+                'attachment; filename="___set-cookie: x";'
+                " filename*=UTF-8''%C3%BC%0D%0Aset-cookie%3A%20x"
+            ),
         ),
     ],
 )
