@@ -30,12 +30,13 @@ _FOREVER: Final = timedelta(days=36_500)
 
 
 _PERMISSIONS: Final = frozenset({*Permission, ADMIN_USAGE})
+_ALL_PERMISSIONS: Final = ", ".join(sorted(_PERMISSIONS))
 
 
 def _permissions(given: frozenset[str]) -> frozenset[str]:
     unknown = given - _PERMISSIONS
     if unknown:
-        raise ValueError(f"{min(unknown)[:40]!a} is none of {sorted(_PERMISSIONS)}")
+        raise ValueError(f"{min(unknown)[:40]!a} is none of {_ALL_PERMISSIONS}")
     return given
 
 
