@@ -50,6 +50,7 @@ ROOMS = {
         *("errors", "_core", "config", "abc", "payloads", "wrappers"),
         *("backends", "objects", "service"),
     },
+    "__main__": {"cli"},
     "testing": {"errors", "_core", "abc", "payloads", "wrappers"},
     "__init__": {"errors", "_core", "config", "stashes", "_app", "_default"},
 }

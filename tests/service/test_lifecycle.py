@@ -41,7 +41,7 @@ def ask(url, method, path, body=None, **headers):
 def run(*options):
     """Run the command to its end."""
     return subprocess.run(
-        [sys.executable, "-c", "from coatcheck.cli import app; app()", *options],
+        [sys.executable, "-m", "coatcheck", *options],
         capture_output=True,
         text=True,
         check=False,

@@ -175,7 +175,7 @@ async def test_usage_is_refused(query, status):
 
 def coatcheck(*options) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-c", "from coatcheck.cli import app; app()", *options],
+        [sys.executable, "-m", "coatcheck", *options],
         capture_output=True,
         text=True,
         check=False,
