@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import sys
@@ -17,7 +18,11 @@ from coatcheck.backends._filesystem import Calls
 from coatcheck.testing import ManualClock
 
 SOURCES = str(Path(coatcheck.__file__).parent)
-NOT_OURS = ("<frozen importlib", logging.__file__, str(Path(__file__).parent))
+NOT_OURS = (
+    *("<frozen importlib", logging.__file__, str(Path(__file__).parent)),
+    # FastAPI looks once at the source of each endpoint.
+    inspect.__file__,
+)
 # The blocking API has one thread for as long as the interpreter lives.
 LASTING_THREADS = {"coatcheck-sync"}
 
@@ -56,7 +61,7 @@ def _in_running_loop() -> bool:
 
 
 def _is_ours() -> bool:
-    """Tell whether coatcheck makes the call, and no import or log record of it."""
+    """Tell whether coatcheck makes the call, and no import, log or look at source."""
     frame = sys._getframe(2)
     while frame is not None:
         if frame.f_code.co_filename.startswith(NOT_OURS):

@@ -44,12 +44,13 @@ ROOMS = {
     },
     "service": {
         *("errors", "_core", "config", "abc", "payloads", "wrappers"),
-        *("backends", "_app"),
+        *("backends", "objects", "_app"),
     },
     "cli": {
         *("errors", "_core", "config", "abc", "payloads", "wrappers"),
         *("backends", "objects", "service"),
     },
+    "__main__": {"cli"},
     "testing": {"errors", "_core", "abc", "payloads", "wrappers"},
     "__init__": {"errors", "_core", "config", "stashes", "_app", "_default"},
 }

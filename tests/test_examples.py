@@ -77,6 +77,18 @@ def check_service(output, scheme):
     assert lines[3].startswith("no stash at")
 
 
+def test_objects_service(tmp_path):
+    """A service keeps objects of one scope, for who may have them."""
+    lines = run("objects_service.py", tmp_path).splitlines()
+    assert lines[0] == 'put: 200 {"key":"reports/may.txt"}'
+    assert lines[1] == "get: 200 all is well"
+    assert lines[2] == "range: 206 all"
+    assert lines[3].startswith("another organisation: 403")
+    assert lines[4].startswith("without the permission: 403")
+    assert lines[5] == "by link: all is well"
+    assert 'filename="may.txt"' in lines[6]
+
+
 def test_script(tmp_path):
     """The blocking script lists a week and shows its errors."""
     output = run("script.py", tmp_path)

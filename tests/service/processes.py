@@ -81,7 +81,7 @@ def served(folder: Path, *options: str, **environ: str):
     with log.open("ab") as errors:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-c", "from coatcheck.cli import app; app()"),
+                *(sys.executable, "-m", "coatcheck"),
                 *("serve", "--port", "0", *options),
             ],
             stdout=subprocess.PIPE,

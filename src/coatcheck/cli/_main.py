@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from ._objects import app as objects
 from ._serve import serve
 
 app = typer.Typer(
@@ -14,6 +15,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(serve)
+app.add_typer(objects, name="objects")
 
 
 @app.callback()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from coatcheck._core.permissions import ADMIN_USAGE
 from coatcheck.config import Config
 from coatcheck.errors import CoatcheckError
 from coatcheck.service import ServiceConfig
@@ -39,6 +40,14 @@ def serve(
             metavar="KID=PEM",
             help="A key id and a file with its Ed25519 public key; an id may be"
             " given again while its key is being rotated.",
+        ),
+    ] = None,
+    admin_key: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KID=PEM",
+            help="A key whose tokens see what all usecases hold (GET /admin/usage), and"
+            " nothing else.",
         ),
     ] = None,
     no_auth: Annotated[
@@ -86,7 +95,10 @@ def serve(
     given = {
         "storage": storage,
         "auth": "off" if no_auth else None,
-        "auth_keys": _keys(auth_key or ()),
+        "auth_keys": {
+            **_keys(admin_key or (), permissions=[ADMIN_USAGE]),
+            **_keys(auth_key or ()),
+        },
         "public_url": public_url,
         "compat_scopes": compat_scopes,
         "compat_status": compat_status,
@@ -109,6 +121,7 @@ def _environment() -> dict[str, Any]:
         "s3": environment.s3,
         "public_url": environment.public_url,
         "signing_key": environment.signing_key,
+        "retired_signing_keys": environment.retired_signing_keys,
     }
 
 
@@ -125,7 +138,7 @@ def _read(path: Path | None) -> dict[str, Any]:
         raise typer.BadParameter(f"cannot read {path}: {error}") from None
 
 
-def _keys(given: Iterable[str]) -> Mapping[str, Any]:
+def _keys(given: Iterable[str], **more: Any) -> Mapping[str, Any]:
     keys: dict[str, Any] = {}
     for each in given:
         kid, equals, path = each.partition("=")
@@ -135,5 +148,5 @@ def _keys(given: Iterable[str]) -> Mapping[str, Any]:
             pem = Path(path).read_text()
         except (OSError, ValueError) as error:
             raise typer.BadParameter(f"cannot read {path}: {error}") from None
-        keys.setdefault(kid, {"public_keys": []})["public_keys"].append(pem)
+        keys.setdefault(kid, {"public_keys": [], **more})["public_keys"].append(pem)
     return keys

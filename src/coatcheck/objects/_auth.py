@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from coatcheck._core.expiry import utc_now
 from coatcheck._core.permissions import Permission
@@ -81,6 +81,9 @@ class SecretKey:
 
     def __repr__(self) -> str:
         return f"SecretKey(kid={self._kid!r})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a SecretKey is not pickled; make it where it is needed")
 
     @property
     def kid(self) -> str:

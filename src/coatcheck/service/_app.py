@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote, urlsplit
 
 from fastapi import FastAPI
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Match, NoMatchFound, Route
+
+from coatcheck.wrappers import LinkSigner
 
 from ._batch import batch
 from ._calls import admit
 from ._config import ServiceConfig
 from ._exchange import Exchange
 from ._frame import Frame
+from ._links import links_router
 from ._metrics import CONTENT_TYPE
 from ._multipart import abort, complete, initiate, list_parts, put_part
 from ._reads import get_object, head_object
@@ -21,6 +25,8 @@ from ._refusals import Refusal
 from ._scans import scan
 from ._service import Service
 from ._targets import Kind, kind_of
+from ._usage import PATH as USAGE_PATH
+from ._usage import UsageRoute
 from ._writes import delete_object, patch_object, post_object, put_object
 
 if TYPE_CHECKING:
@@ -86,8 +92,24 @@ def create_app(
     )
     app.state.service = service
     app.router.routes.extend([ObjectRoutes(service), *_open_routes(service)])
+    app.router.routes.append(Route(USAGE_PATH, UsageRoute(service), methods=["GET"]))
+    _add_links(app, service)
     app.add_middleware(Frame, service=service)
     return app
+
+
+def _add_links(app: FastAPI, service: Service) -> None:
+    """Answer links to memory and files, when there is a key that signs them."""
+    config = service.config
+    if config.signing_key is None:
+        return
+    retired = [key.get_secret_value() for key in config.retired_signing_keys]
+    signer = LinkSigner(config.signing_key.get_secret_value(), retired=retired)
+    router = links_router(service.find, signer, idle=config.body_timeout)
+    # Proxies keep the path of the public URL, or take it away.
+    prefixes = {"", unquote(urlsplit(config.public_url or "").path.rstrip("/"))}
+    for prefix in sorted(prefixes, reverse=True):
+        app.include_router(router, prefix=prefix)
 
 
 class ObjectRoutes(BaseRoute):

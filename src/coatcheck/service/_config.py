@@ -21,7 +21,7 @@ from coatcheck._core.frozen import FrozenTexts
 from coatcheck._core.names import check_prefix
 from coatcheck._core.permissions import ADMIN_USAGE, Permission
 from coatcheck._core.scopes import Scope, check_usecase
-from coatcheck.config import Names, Refusing, S3Config, Seconds, Url
+from coatcheck.config import Names, Refusing, S3Config, Seconds, Secrets, Url
 from coatcheck.errors import InvalidInput
 
 _MIB: Final = 1024 * 1024
@@ -30,12 +30,13 @@ _FOREVER: Final = timedelta(days=36_500)
 
 
 _PERMISSIONS: Final = frozenset({*Permission, ADMIN_USAGE})
+_ALL_PERMISSIONS: Final = ", ".join(sorted(_PERMISSIONS))
 
 
 def _permissions(given: frozenset[str]) -> frozenset[str]:
     unknown = given - _PERMISSIONS
     if unknown:
-        raise ValueError(f"{min(unknown)[:40]!a} is none of {sorted(_PERMISSIONS)}")
+        raise ValueError(f"{min(unknown)[:40]!a} is none of {_ALL_PERMISSIONS}")
     return given
 
 
@@ -177,7 +178,9 @@ class ServiceConfig(Refusing):
     """Where links to memory and files are answered."""
     signing_key: SecretStr | None = None
     """What links and upload sessions are signed with; None is a key of its own that
-    lies in the storage."""
+    lies in the storage, and no links."""
+    retired_signing_keys: Secrets = ()
+    """Keys that links were signed with before, which are still read."""
     root_path: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
     """What stands before every path, when a proxy serves it below one."""
     usecases: Annotated[Mapping[str, UsecasePolicy], AfterValidator(_usecases)] = Field(

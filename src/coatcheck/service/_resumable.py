@@ -131,7 +131,11 @@ async def append(call: Call) -> None:
                     f"client error: the upload stands at {held.offset}",
                     {"upload-offset": str(held.offset)},
                 )
-            held = await _stored(call, session, held, body)
+            try:
+                held = await _stored(call, session, held, body)
+            except ObjectNotFound:
+                # Somebody else sent the same, and was faster.
+                held = None
         if held is None or held.offset == session.total:
             receipt = await _published(call, session, held)
             headers = {} if receipt is None else receipt_headers(receipt)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from coatcheck.errors import Closed
+from coatcheck.errors import Closed, UnsupportedBackend
 
 from ._auth import Auth
 from ._limits import Rates, Slots
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
     from datetime import datetime
 
+    from coatcheck.abc import Bucket
     from coatcheck.wrappers import ExpiringBucket
 
     from ._config import ServiceConfig
+    from ._storage import Storage
 
 
 class Service:
@@ -51,7 +53,7 @@ class Service:
         self.draining = False
         """Whether nothing new is admitted any more."""
         self._clock = clock
-        self._bucket: ExpiringBucket | None = None
+        self._storage: Storage | None = None
         self._signing_key = ""
 
     def enter(self) -> None:
@@ -72,9 +74,24 @@ class Service:
         Raises:
             Closed: The service is not running.
         """
-        if self._bucket is None:
+        return self._open.bucket
+
+    async def find(self, scheme: str, name: str) -> Bucket:
+        """Return a bucket that a link leads to.
+
+        Raises:
+            UnsupportedBackend: It is of another storage than the service's.
+            Closed: The service is not running.
+        """
+        if scheme != self.bucket.backend.scheme:
+            raise UnsupportedBackend(f"no backend {scheme[:20]!a} is served here")
+        return self._open.beside(name)
+
+    @property
+    def _open(self) -> Storage:
+        if self._storage is None:
             raise Closed("the service is not running")
-        return self._bucket
+        return self._storage
 
     def seal(self, purpose: str) -> Seal:
         """Return what seals texts for one purpose."""
@@ -83,16 +100,16 @@ class Service:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Hold the storage open, and keep it up, while the block runs."""
-        async with opened_storage(self.config, clock=self._clock) as bucket:
-            self._signing_key = await signing_key(self.config, bucket)
-            self._bucket = bucket
+        async with opened_storage(self.config, clock=self._clock) as storage:
+            self._signing_key = await signing_key(self.config, storage.bucket)
+            self._storage = storage
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(keep_up, bucket, self.config, self.metrics)
+                tasks.start_soon(keep_up, storage.bucket, self.config, self.metrics)
                 try:
                     yield
                 finally:
                     await self._idle()
-                    self._bucket = None
+                    self._storage = None
                     tasks.cancel_scope.cancel()
 
     async def _idle(self) -> None:

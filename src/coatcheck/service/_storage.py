@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -15,19 +17,29 @@ from coatcheck.abc import Capability, require
 from coatcheck.backends import open_backend
 from coatcheck.config import Config
 from coatcheck.errors import AlreadyExists, CoatcheckError, NotFound
-from coatcheck.wrappers import Guard, expiring, reap
+from coatcheck.wrappers import ExpiringBucket, Guard, expiring, reap
 
 from ._config import StoragePlace
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable
     from datetime import datetime, timedelta
 
-    from coatcheck.abc import Observer
-    from coatcheck.wrappers import ExpiringBucket
+    from coatcheck.abc import Bucket, Observer
 
     from ._config import ServiceConfig
     from ._metrics import Metrics
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Storage:
+    """An open storage."""
+
+    bucket: ExpiringBucket
+    """Where the objects are."""
+    beside: Callable[[str], ExpiringBucket]
+    """Returns another bucket of the same backend, within the same bounds."""
+
 
 OWN: Final = ".coatcheck/service/"
 """What the service itself keeps; no usecase begins with a dot."""
@@ -42,8 +54,8 @@ async def opened_storage(
     *,
     clock: Callable[[], datetime] | None = None,
     observer: Observer | None = None,
-) -> AsyncGenerator[ExpiringBucket]:
-    """Open the bucket that a configuration names.
+) -> AsyncGenerator[Storage]:
+    """Open the storage that a configuration names.
 
     Args:
         config: The configuration.
@@ -68,9 +80,16 @@ async def opened_storage(
         concurrency=config.concurrency,
         observer=observer,
     )
+
+    def around(bucket: Bucket) -> ExpiringBucket:
+        within = guard.around(bucket)
+        return expiring(within, observer=observer, grace=config.grace)
+
     async with backend:
-        bucket = backend.bucket(place.bucket, place.prefix)
-        yield expiring(guard.around(bucket), observer=observer, grace=config.grace)
+        yield Storage(
+            bucket=around(backend.bucket(place.bucket, place.prefix)),
+            beside=lambda name: around(backend.bucket(name)),
+        )
 
 
 async def signing_key(config: ServiceConfig, bucket: ExpiringBucket) -> str:

@@ -9,10 +9,11 @@ import anyio
 
 from coatcheck.errors import CoatcheckError
 
-from ._wire import Passing
+from ._messages import Passing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncIterator
+    from typing import Self
 
     import aiohttp
     from anyio.streams.memory import (
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
         MemoryObjectSendStream,
     )
 
-    from ._wire import Answer, Request, Wire
+    from ._messages import Answer, Request
+    from ._wire import Wire
 
 
 _AHEAD: Final = 2
@@ -120,7 +122,7 @@ class Outflow:
     async def _exchange(self, chunks: MemoryObjectReceiveStream[bytes]) -> None:
         async with chunks:
             try:
-                self._response = await self._wire.sent(self._request, _flowing(chunks))
+                self._response = await self._wire.sent(self._request, _Once(chunks))
             except (Passing, CoatcheckError) as failure:
                 self._failure = failure
 
@@ -129,9 +131,28 @@ class Outflow:
             self._response.close()
 
 
-async def _flowing(chunks: MemoryObjectReceiveStream[bytes]) -> AsyncGenerator[bytes]:
-    async for chunk in chunks:
-        yield chunk
+class _Once:
+    """The chunks as aiohttp reads them, and only once.
+
+    It sends a PUT again by itself when a kept connection turns out to be closed; what
+    is left of a body by then must not pass for all of it.
+    """
+
+    def __init__(self, chunks: MemoryObjectReceiveStream[bytes]) -> None:
+        self._chunks = chunks
+        self._begun = False
+
+    def __aiter__(self) -> Self:
+        if self._begun:
+            raise ConnectionError("a body that flows is sent once")
+        self._begun = True
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await self._chunks.receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
 
 
 def _single(group: BaseExceptionGroup[BaseException]) -> BaseException:
