@@ -176,15 +176,14 @@ class PutInfo:
     """Names this write, so that a lost answer can be recognised; None is a new one."""
 
     def __post_init__(self) -> None:
-        _check_pattern("content_type", self.content_type, _CONTENT_TYPE)
-        _check_pattern("encoding", self.encoding, _ENCODING)
-        _check_pattern("cache_control", self.cache_control, _PRINTABLE)
-        _check_pattern("content_disposition", self.content_disposition, _PRINTABLE)
-        _check_pattern("storage_class", self.storage_class, _CUSTOM_CLASS)
-        _check_pattern("codec", self.codec, _CUSTOM_CLASS)
-        _check_pattern("write_id", self.write_id, _CUSTOM_CLASS)
-        _check_text("origin", self.origin)
-        _check_text("filename", self.filename)
+        for what, pattern in _PATTERNS:
+            text = getattr(self, what)
+            if text is not None:
+                _check_pattern(what, text, pattern)
+        if self.origin is not None:
+            _check_text("origin", self.origin)
+        if self.filename is not None:
+            _check_text("filename", self.filename)
         if self.sha256 is not None and not _is_sha256(self.sha256):
             raise InvalidInput("sha256 must be 64 lower-case hex digits")
         if (self.expiry is None) != (self.deadline is None):
@@ -205,6 +204,15 @@ class PutInfo:
 
 
 _CUSTOM_CLASS = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_PATTERNS = (
+    ("content_type", _CONTENT_TYPE),
+    ("encoding", _ENCODING),
+    ("cache_control", _PRINTABLE),
+    ("content_disposition", _PRINTABLE),
+    ("storage_class", _CUSTOM_CLASS),
+    ("codec", _CUSTOM_CLASS),
+    ("write_id", _CUSTOM_CLASS),
+)
 _DESCRIBED = tuple(each.name for each in fields(PutInfo) if each.name != "pinned")
 _COPIED = tuple(name for name in _DESCRIBED if name != "write_id")
 
@@ -215,8 +223,6 @@ def _is_sha256(digest: object) -> bool:
 
 
 def _check_pattern(what: str, text: object, pattern: re.Pattern[str]) -> None:
-    if text is None:
-        return
     if not isinstance(text, str) or len(text) > _MAX_HEADER:
         raise InvalidInput(f"{what} must be text of at most {_MAX_HEADER} characters")
     if pattern.fullmatch(text) is None:
@@ -224,8 +230,6 @@ def _check_pattern(what: str, text: object, pattern: re.Pattern[str]) -> None:
 
 
 def _check_text(what: str, text: object) -> None:
-    if text is None:
-        return
     if not isinstance(text, str):
         raise InvalidInput(f"{what} must be text, not {type(text).__name__}")
     try:
