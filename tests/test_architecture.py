@@ -58,7 +58,8 @@ FENCES = {
     "fastapi": r"service\..*|fastapi",
     "hypothesis": r"testing\..*",
     "pytest": r"testing\..*",
-    "asyncio": r"_app|_default|backends\._s3\..*|testing\._(cancellation|proxy.*)",
+    "asyncio": r"_app|_default|payloads\._waiting|backends\._s3\..*"
+    r"|testing\._(cancellation|proxy.*)",
     "fcntl": r"backends\._filesystem\._calls",
 }
 # A stash's own verbs find the default instance through the front door.
