@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from functools import partial
 
 from coatcheck.errors import InvalidInput
 
@@ -176,14 +177,10 @@ class PutInfo:
     """Names this write, so that a lost answer can be recognised; None is a new one."""
 
     def __post_init__(self) -> None:
-        for what, pattern in _PATTERNS:
+        for what, check in _CHECKS:
             text = getattr(self, what)
             if text is not None:
-                _check_pattern(what, text, pattern)
-        if self.origin is not None:
-            _check_text("origin", self.origin)
-        if self.filename is not None:
-            _check_text("filename", self.filename)
+                check(what, text)
         if self.sha256 is not None and not _is_sha256(self.sha256):
             raise InvalidInput("sha256 must be 64 lower-case hex digits")
         if (self.expiry is None) != (self.deadline is None):
@@ -204,15 +201,6 @@ class PutInfo:
 
 
 _CUSTOM_CLASS = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_PATTERNS = (
-    ("content_type", _CONTENT_TYPE),
-    ("encoding", _ENCODING),
-    ("cache_control", _PRINTABLE),
-    ("content_disposition", _PRINTABLE),
-    ("storage_class", _CUSTOM_CLASS),
-    ("codec", _CUSTOM_CLASS),
-    ("write_id", _CUSTOM_CLASS),
-)
 _DESCRIBED = tuple(each.name for each in fields(PutInfo) if each.name != "pinned")
 _COPIED = tuple(name for name in _DESCRIBED if name != "write_id")
 
@@ -222,7 +210,7 @@ def _is_sha256(digest: object) -> bool:
     return isinstance(digest, str) and len(digest) == length and is_digest(digest)
 
 
-def _check_pattern(what: str, text: object, pattern: re.Pattern[str]) -> None:
+def _check_pattern(pattern: re.Pattern[str], what: str, text: object) -> None:
     if not isinstance(text, str) or len(text) > _MAX_HEADER:
         raise InvalidInput(f"{what} must be text of at most {_MAX_HEADER} characters")
     if pattern.fullmatch(text) is None:
@@ -236,6 +224,19 @@ def _check_text(what: str, text: object) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise InvalidInput(f"{what} has a lone surrogate in it") from None
+
+
+_CHECKS: tuple[tuple[str, Callable[[str, object], None]], ...] = (
+    ("content_type", partial(_check_pattern, _CONTENT_TYPE)),
+    ("encoding", partial(_check_pattern, _ENCODING)),
+    ("cache_control", partial(_check_pattern, _PRINTABLE)),
+    ("content_disposition", partial(_check_pattern, _PRINTABLE)),
+    ("storage_class", partial(_check_pattern, _CUSTOM_CLASS)),
+    ("codec", partial(_check_pattern, _CUSTOM_CLASS)),
+    ("write_id", partial(_check_pattern, _CUSTOM_CLASS)),
+    ("origin", _check_text),
+    ("filename", _check_text),
+)
 
 
 def _texts_of(what: str, given: object) -> dict[str, str]:

@@ -174,7 +174,6 @@ class BoundedBucket(ForwardingBucket):
         self, key: str, read: AbstractAsyncContextManager[Reader]
     ) -> Reader:
         """Enter a read; its slot is held until `leave_read`."""
-
         if self.bounds.observer is None:
             return await self._entered(key, read)
         return await self._observed("get", key, lambda: self._entered(key, read))
