@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import anyio
 from anyio import to_thread
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from coatcheck.wrappers import ExpiringBucket
 
 __all__ = ("Coatcheck",)
+
+_MAX_BUCKETS: Final = 1024
+"""The most buckets that are kept ready; namespaces come without a bound."""
 
 
 class Coatcheck(AsyncResource, Stashes):
@@ -63,6 +66,7 @@ class Coatcheck(AsyncResource, Stashes):
         self._loop: object = None
         self._opening = anyio.Lock()
         self._backends: dict[str, Backend] = {}
+        self._buckets: dict[Place, ExpiringBucket] = {}
         self._guards: dict[str, Guard] = {}
 
     @property
@@ -84,13 +88,21 @@ class Coatcheck(AsyncResource, Stashes):
                 await (await self._backend(scheme)).check()
 
     async def _bucket(self, place: Place) -> ExpiringBucket:
+        known = self._buckets.get(place)
+        if known is not None:
+            return known
         backend = await self._backend(place.scheme)
-        bucket = backend.bucket(place.bucket, place.prefix)
-        return expiring(
-            self._guards[place.scheme].around(bucket),
+        bucket = expiring(
+            self._guards[place.scheme].around(
+                backend.bucket(place.bucket, place.prefix)
+            ),
             observer=self._observer,
             grace=self._config.grace,
         )
+        if len(self._buckets) >= _MAX_BUCKETS:
+            self._buckets.clear()
+        self._buckets[place] = bucket
+        return bucket
 
     async def _links(self) -> Bucket:
         backend = await self._backend(LINK)
@@ -139,6 +151,7 @@ class Coatcheck(AsyncResource, Stashes):
     async def _close(self) -> None:
         backends = list(self._backends.values())
         self._backends.clear()
+        self._buckets.clear()
         await one_after_another(*(backend.aclose for backend in backends))
 
     def _check_usable(self) -> None:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from coatcheck.errors import InvalidName
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MAX_KEY_BYTES = 1024
 MAX_NAMESPACE_BYTES = 255
@@ -49,7 +52,7 @@ def check_key(key: str, *, what: str = "key", canonical: bool = True) -> None:
     Raises:
         InvalidName: The key is not canonical; the message says why.
     """
-    if _is_plain_key(key):
+    if _is_plain(key, MAX_KEY_BYTES, _plain_key):
         return
     _check_text(key, what, MAX_KEY_BYTES, canonical=canonical)
     for segment in key.split("/"):
@@ -79,7 +82,7 @@ def check_name(name: str, *, canonical: bool = True) -> None:
     Raises:
         InvalidName: The name is no canonical key, or has `?` or `#` in it.
     """
-    if _is_plain_key(name):
+    if _is_plain(name, MAX_KEY_BYTES, _plain_key):
         return
     check_key(name, what="name", canonical=canonical)
     _check_without(name, _OUTSIDE_NAMES, "name")
@@ -95,11 +98,7 @@ def check_namespace(namespace: str) -> None:
     Raises:
         InvalidName: The namespace breaks one of these rules; the message says which.
     """
-    if (
-        isinstance(namespace, str)
-        and len(namespace) <= MAX_NAMESPACE_BYTES
-        and _plain_namespace(namespace) is not None
-    ):
+    if _is_plain(namespace, MAX_NAMESPACE_BYTES, _plain_namespace):
         return
     _check_text(namespace, "namespace", MAX_NAMESPACE_BYTES)
     _check_without(namespace, _OUTSIDE_NAMESPACES, "namespace")
@@ -109,12 +108,10 @@ def check_namespace(namespace: str) -> None:
         raise InvalidName(f"namespace {shown(namespace)} begins or ends with a space")
 
 
-def _is_plain_key(key: object) -> bool:
-    return (
-        isinstance(key, str)
-        and len(key) <= MAX_KEY_BYTES
-        and _plain_key(key) is not None
-    )
+def _is_plain(
+    text: object, max_length: int, match: Callable[[str], object | None]
+) -> bool:
+    return isinstance(text, str) and len(text) <= max_length and match(text) is not None
 
 
 def _check_without(text: str, refused: frozenset[str], what: str) -> None:

@@ -20,6 +20,7 @@ from coatcheck._core.writes import (
     WriteMode,
 )
 
+from ._at_once import AtOnce, Held, at_once
 from ._backend import NO_INFO, AsyncReadable, Backend, Body, Bucket
 from ._capabilities import (
     CanCopy,
@@ -40,6 +41,7 @@ __all__ = (
     "NO_INFO",
     "AsyncReadable",
     "AsyncResource",
+    "AtOnce",
     "Backend",
     "Body",
     "Bucket",
@@ -56,6 +58,7 @@ __all__ = (
     "Capability",
     "DigestAlgorithm",
     "Event",
+    "Held",
     "Limits",
     "ObjectEntry",
     "ObjectInfo",
@@ -74,6 +77,7 @@ __all__ = (
     "Verified",
     "Write",
     "WriteMode",
+    "at_once",
     "innermost",
     "require",
 )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import weakref
 from abc import ABC, abstractmethod
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast, overload
 
 from anyio import to_thread
+from anyio.lowlevel import checkpoint
 
 from coatcheck._core.address import INLINE, Address, check_stash_name
 from coatcheck._core.digests import DigestAlgorithm, algorithm_of, digest_of
+from coatcheck._core.expiry import deadline_from
 from coatcheck._core.objects import ObjectInfo, PutInfo
 from coatcheck.errors import (
     IntegrityError,
@@ -20,7 +21,6 @@ from coatcheck.payloads._compression import compress, decompress
 from coatcheck.payloads._integrity import OFF_LOOP
 from coatcheck.payloads._msgpack import decode, encode
 from coatcheck.payloads._typed import as_type as typed
-from coatcheck.wrappers import expiring_info
 
 from ._places import (
     check_admitted,
@@ -34,10 +34,11 @@ from ._stash import Stash
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
+    from datetime import datetime
 
     from coatcheck._core.expiry import Expiry
     from coatcheck._core.ranges import ByteRange
-    from coatcheck.abc import Bucket, Reader
+    from coatcheck.abc import AtOnce, Bucket, Held, Reader
     from coatcheck.config import Config, Place
     from coatcheck.wrappers import ExpiringBucket
 
@@ -49,10 +50,35 @@ MSGPACK_TYPE: Final = "application/msgpack"
 ZSTD: Final = "zstd"
 RAW: Final = "raw"
 """The codec of streamed stashes."""
+_PLAIN: Final = PutInfo(content_type=MSGPACK_TYPE, pinned=True)
+"""What is said of a payload that never expires and is stored as it is."""
+_TURN: Final = 64
+"""So many calls in a row may run before others have their turn."""
+
+
+class Standing(Protocol):
+    """What is known of a stored stash."""
+
+    @property
+    def content_type(self) -> str | None:
+        """Media type of the encoded payload."""
+        ...
+
+    @property
+    def created(self) -> datetime | None:
+        """When it was stored."""
+        ...
+
+    @property
+    def deadline(self) -> datetime | None:
+        """From when on it does not exist."""
+        ...
 
 
 class StashStore(ABC):
     """The verbs of stashes over buckets that somebody else opens."""
+
+    _calls = 0
 
     @property
     @abstractmethod
@@ -111,6 +137,8 @@ class StashStore(ABC):
             Closed: Not open here.
         """
         self._check_usable()
+        if self._is_turn():
+            await checkpoint()
         config = self.config
         algorithm = DigestAlgorithm(config.digest)
         check_stash_name(namespace, name, algorithm.hex_length)
@@ -120,7 +148,7 @@ class StashStore(ABC):
         if place is None and base64_length(body) <= config.max_inline_len:
             config.place(namespace)
             address = Address(scheme=INLINE, namespace=namespace, name=name, data=body)
-            return self._stash(address, encoded.data, body, algorithm)
+            return self._stash(address, encoded.data, body)
         place = place or place_of_new(config, namespace)
         digest = await _digest(body, algorithm)
         address = Address(
@@ -130,7 +158,16 @@ class StashStore(ABC):
             standing = await self._put(
                 await self._bucket(place), address, body, expires
             )
-        return self._stash(address, encoded.data, body, algorithm, standing)
+        return self._stash(address, encoded.data, body, standing)
+
+    def _is_turn(self) -> bool:
+        """Count a call, and tell whether others should have their turn first.
+
+        What is inline or in memory never waits, so a row of such calls would keep
+        every other task waiting.
+        """
+        self._calls += 1
+        return self._calls % _TURN == 0
 
     def _is_inline(self, expires: Expiry | None) -> bool:
         return expires is None and INLINE in self.config.backends
@@ -141,15 +178,20 @@ class StashStore(ABC):
         address: Address,
         body: bytes,
         expires: Expiry | None,
-    ) -> ObjectInfo:
+    ) -> Standing:
         """Store the body under its key, or prove that it stands there already."""
-        info = PutInfo(content_type=MSGPACK_TYPE, pinned=True)
-        stored = body
+        stored, encoding = body, None
         if self.config.compression == ZSTD:
-            stored = await _off_loop(compress, body)
-            info = replace(info, encoding=ZSTD)
-        now = bucket.backend.now()
-        info = replace(expiring_info(info, expires, now), created=now)
+            stored, encoding = await _off_loop(compress, body), ZSTD
+        info = None
+        if bucket.at_once is not None:
+            if encoding is not None or expires is not None:
+                info = _info(encoding, expires, bucket.backend.now())
+            held = bucket.at_once.create(address.key, stored, info=info or _PLAIN)
+            if held is not None:
+                return held
+        if info is None:
+            info = _info(encoding, expires, bucket.backend.now())
         receipt, standing = await bucket.put_later(address.key, stored, info=info)
         if receipt is None:
             # Somebody stored under this address before; it must be this payload.
@@ -161,13 +203,13 @@ class StashStore(ABC):
         address: Address,
         data: _T,
         body: bytes,
-        algorithm: DigestAlgorithm,
-        info: ObjectInfo | None = None,
+        info: Standing | None = None,
     ) -> Stash[_T]:
+        digest = address.digest
         return Stash(
             namespace=address.namespace,
             name=address.name,
-            digest=address.digest or digest_of(body, algorithm),
+            digest=digest or digest_of(body, DigestAlgorithm(self.config.digest)),
             address=address,
             data=data,
             size=len(body),
@@ -211,24 +253,56 @@ class StashStore(ABC):
             Closed: Not open here.
         """
         self._check_usable()
+        if self._is_turn():
+            await checkpoint()
         found = parsed(address)
-        info = None
+        info: Standing | None = None
         if found.data is not None:
             check_admitted(self.config, found)
-            body, algorithm = found.data, DigestAlgorithm(self.config.digest)
+            body = found.data
         else:
             body, info = await self._claim(found)
-            algorithm = algorithm_of(found.digest or "")
         data: Any = body
         if not found.streamed:
             data = decode(body, max_bytes=self.config.max_payload_bytes)
         if as_type is not None:
             data = typed(data, as_type)
-        return self._stash(found, data, body, algorithm, info)
+        return self._stash(found, data, body, info)
 
-    async def _claim(self, address: Address) -> tuple[bytes, ObjectInfo]:
+    async def _claim(self, address: Address) -> tuple[bytes, Standing]:
         with naming(address):
-            return await self._read_payload(await self._reading(address), address)
+            if address.url is not None:
+                return await self._read_payload(await self._reading(address), address)
+            bucket = await self._home(address)
+            if bucket.at_once is not None:
+                held = self._at_hand(bucket.at_once, address)
+                if held is not None:
+                    return held.body, held
+            return await self._read_payload(bucket.get(address.key), address)
+
+    def _at_hand(self, bucket: AtOnce, address: Address) -> Held | None:
+        """Return a payload that is in memory, plain, small, and the right one.
+
+        None for every other: how that is read, or what is wrong with it, is seen by
+        reading it.
+        """
+        held = None if address.streamed else bucket.read(address.key)
+        if held is None or held.codec is not None or held.encoding is not None:
+            return None
+        if len(held.body) > min(OFF_LOOP, self.config.max_payload_bytes):
+            return None
+        digest = address.digest or ""
+        right = digest_of(held.body, algorithm_of(digest)) == digest
+        return held if right else None
+
+    async def _home(self, address: Address) -> ExpiringBucket:
+        """Return the bucket of a stored stash, open.
+
+        Raises:
+            UnsupportedBackend: The address's backend is not configured.
+            InvalidAddress: The namespaces are mapped, and not to there.
+        """
+        return await self._bucket(place_of_address(self.config, address))
 
     async def _reading(
         self, address: Address, byte_range: ByteRange | None = None
@@ -243,7 +317,7 @@ class StashStore(ABC):
             check_admitted(self.config, address)
             links = await self._links()
             return links.get(address.url.partition("#")[0], byte_range=byte_range)
-        bucket = await self._bucket(place_of_address(self.config, address))
+        bucket = await self._home(address)
         return bucket.get(address.key, byte_range=byte_range)
 
     async def _read_payload(
@@ -271,6 +345,18 @@ class StashStore(ABC):
                 " damaged or replaced"
             )
         return body, info
+
+
+def _info(encoding: str | None, expires: Expiry | None, now: datetime) -> PutInfo:
+    """Return the metadata of a payload that is stored now."""
+    return PutInfo(
+        content_type=MSGPACK_TYPE,
+        encoding=encoding,
+        pinned=True,
+        expiry=expires,
+        deadline=deadline_from(expires, now),
+        created=now,
+    )
 
 
 def check_pinned(address: Address, info: ObjectInfo) -> None:
