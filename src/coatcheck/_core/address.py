@@ -20,12 +20,20 @@ from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import unquote, unquote_plus, urlencode
+from urllib.parse import unquote, unquote_plus
 
 from coatcheck.errors import InvalidAddress, InvalidName, UnsupportedBackend
 
 from .digests import DigestAlgorithm, is_digest
-from .names import check_key, check_name, check_namespace, shown
+from .names import (
+    MAX_KEY_BYTES,
+    PLAIN_KEY,
+    PLAIN_NAMESPACE,
+    check_key,
+    check_name,
+    check_namespace,
+    shown,
+)
 from .signing import LINKS_PATH
 
 INLINE: Final = "inline"
@@ -41,6 +49,15 @@ _BUCKET_HOST = re.compile(
     r"(.+)\.s3(?:[.-](?:dualstack\.)?[a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?(?::\d+)?"
 )
 _KEY = re.compile(r"(.+)\.([0-9a-f]{32}|[0-9a-f]{64})", re.DOTALL)
+# What most addresses look like, read by one pattern; all others take the long way.
+_MAX_PLAIN: Final = 255
+_PLAIN_STORED = re.compile(
+    rf"(file|mem|s3)://({PLAIN_NAMESPACE})/({PLAIN_KEY})"
+    r"\.([0-9a-f]{32}(?:[0-9a-f]{32})?)"
+)
+_PLAIN_INLINE = re.compile(
+    rf"inline://({PLAIN_NAMESPACE})/({PLAIN_KEY})\?data=([0-9A-Za-z%]+)"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +109,7 @@ class Address:
             return self.url
         base = f"{self.scheme}://{self.namespace}/{self.name}"
         if self.data is not None:
-            return f"{base}?{urlencode({'data': b64encode(self.data).decode()})}"
+            return f"{base}?data={_escaped(b64encode(self.data).decode())}"
         if self.sha256 is not None:
             return f"{base}.{self.digest}?sha256={self.sha256}&size={self.size}"
         return f"{base}.{self.digest}"
@@ -117,6 +134,8 @@ class Address:
         """
         if not isinstance(text, str):
             raise InvalidAddress(f"an address is text, not {type(text).__name__}")
+        if len(text) <= _MAX_PLAIN and (plain := _parse_plain(text)) is not None:
+            return plain
         if len(text) > MAX_ADDRESS:
             raise InvalidAddress(
                 f"address {_bare(text)} is longer than {MAX_ADDRESS} characters"
@@ -142,17 +161,48 @@ class Address:
         )
 
 
+def _parse_plain(text: str) -> Address | None:
+    """Read an address of a common form, None when it takes a closer look."""
+    found = _PLAIN_STORED.fullmatch(text)
+    if found is not None:
+        scheme, namespace, name, digest = found.groups()
+        return Address(scheme=scheme, namespace=namespace, name=name, digest=digest)
+    found = _PLAIN_INLINE.fullmatch(text)
+    if found is None:
+        return None
+    namespace, name, escaped = found.groups()
+    data = _from_base64(_unescaped(escaped))
+    if data is None:
+        return None
+    return Address(scheme=INLINE, namespace=namespace, name=name, data=data)
+
+
+def _escaped(text: str) -> str:
+    """Return base64 as the query of a URL has it."""
+    return text.replace("+", "%2B").replace("/", "%2F").replace("=", "%3D")
+
+
+def _unescaped(text: str) -> str:
+    """Return base64 whose query was escaped as `_escaped` does."""
+    return text.replace("%3D", "=").replace("%2F", "/").replace("%2B", "+")
+
+
+def _from_base64(text: str) -> bytes | None:
+    """Read standard base64, None when it is none, or empty."""
+    try:
+        data = b64decode(text, validate=True)
+    except (Base64Error, ValueError):
+        return None
+    # Re-encoding also refuses padding bits that no encoder would have set.
+    return data if data and b64encode(data).decode() == text else None
+
+
 def _parse_inline(namespace: str, name: str, query: str | None) -> Address:
     shown_text = shown(f"inline://{namespace}/{name}")
     _check_parts(namespace, name, shown_text)
     fields = _query_fields(query, ("data",), shown_text)
-    text = unquote_plus(fields["data"])
-    try:
-        data = b64decode(text, validate=True)
-    except (Base64Error, ValueError):
-        data = b""
-    # Re-encoding also refuses padding bits that no encoder would have set.
-    if not data or b64encode(data).decode() != text:
+    data = _from_base64(unquote_plus(fields["data"]))
+    if data is None:
         raise InvalidAddress(f"address {shown_text} has data that is not base64")
     return Address(scheme=INLINE, namespace=namespace, name=name, data=data)
 
@@ -277,4 +327,5 @@ def check_stash_name(namespace: str, name: str, digest_length: int) -> None:
     """
     check_namespace(namespace)
     check_name(name)
-    check_key(f"{name}.{'0' * digest_length}", what="name with its digest")
+    if len(name.encode()) + len(".") + digest_length > MAX_KEY_BYTES:
+        check_key(f"{name}.{'0' * digest_length}", what="name with its digest")

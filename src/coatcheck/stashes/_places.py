@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from coatcheck._core.address import INLINE, LINK, Address
@@ -19,7 +18,7 @@ from coatcheck.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from types import TracebackType
 
     from coatcheck.config import Config
 
@@ -112,23 +111,38 @@ def refuse_unstored(address: Address, doing: str) -> None:
         )
 
 
-@contextmanager
-def naming(address: Address) -> Generator[None]:
+class naming:  # noqa: N801  # a context manager, read as a verb
     """Let errors of the storage speak of the stash that was asked for."""
-    try:
-        yield
-    except (ObjectNotFound, BucketNotFound) as error:
+
+    __slots__ = ("_address",)
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+
+    def __enter__(self) -> None:
+        """Do nothing: what counts is how the block ends."""
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(exc, ObjectNotFound | BucketNotFound):
+            raise self._not_found(exc) from exc
+        if isinstance(exc, CoatcheckError):
+            exc.address = exc.address or self._address.redacted
+
+    def _not_found(self, error: CoatcheckError) -> StashNotFound:
+        address = self._address
         why = "it was never created, was deleted, or has expired"
         if address.scheme == LINK:
             why = error.message
-        raise StashNotFound(
+        return StashNotFound(
             f"no stash at {address.redacted!r}: {why}",
             address=address.redacted,
             backend=address.scheme,
-        ) from error
-    except CoatcheckError as error:
-        error.address = error.address or address.redacted
-        raise
+        )
 
 
 def address_of_key(scheme: str, namespace: str, key: str) -> Address | None:

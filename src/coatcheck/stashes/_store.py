@@ -15,21 +15,20 @@ from typing import (
     overload,
 )
 
-from anyio import to_thread
+from anyio.lowlevel import checkpoint
 
 from coatcheck._core.address import INLINE, Address, check_stash_name
 from coatcheck._core.digests import DigestAlgorithm, algorithm_of, digest_of
-from coatcheck._core.expiry import deadline_from
-from coatcheck._core.objects import ObjectInfo, PutInfo
 from coatcheck.errors import (
     IntegrityError,
     PayloadError,
 )
 from coatcheck.payloads._compression import compress, decompress, size_in_frame
-from coatcheck.payloads._integrity import OFF_LOOP
+from coatcheck.payloads._integrity import off_loop
 from coatcheck.payloads._msgpack import decode, encode
 from coatcheck.payloads._typed import as_type as typed
 
+from ._at_hand import MSGPACK_TYPE, Standing, at_hand, create_at_once, new_info
 from ._pins import check_pinned, pin_to
 from ._places import (
     check_admitted,
@@ -41,10 +40,10 @@ from ._places import (
 from ._stash import Stash
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
 
     from coatcheck._core.expiry import Expiry
+    from coatcheck._core.objects import ObjectInfo
     from coatcheck._core.ranges import ByteRange
     from coatcheck.abc import Bucket, Reader
     from coatcheck.config import Config, Place
@@ -57,8 +56,9 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-MSGPACK_TYPE: Final = "application/msgpack"
 ZSTD: Final = "zstd"
+_TURN: Final = 64
+"""So many calls in a row may run before others have their turn."""
 
 
 class Draft(NamedTuple, Generic[_T]):
@@ -76,6 +76,7 @@ class StashStore(ABC):
 
     _traffic: Traffic
     """What is under way, and what is kept; who composes sets it."""
+    _calls = 0
 
     @property
     @abstractmethod
@@ -135,6 +136,8 @@ class StashStore(ABC):
             Closed: Not open here.
         """
         self._check_usable()
+        if self._is_turn():
+            await checkpoint()
         draft = self._drafted(name, data, namespace, expires)
         return draft if isinstance(draft, Stash) else await self._kept(draft)
 
@@ -151,7 +154,7 @@ class StashStore(ABC):
         if place is None and base64_length(body) <= config.max_inline_len:
             config.place(namespace)
             address = Address(scheme=INLINE, namespace=namespace, name=name, data=body)
-            return self._stash(address, encoded.data, body, algorithm)
+            return self._stash(address, encoded.data, body)
         place = place or place_of_new(config, namespace)
         return Draft(place, namespace, name, encoded, expires)
 
@@ -175,7 +178,16 @@ class StashStore(ABC):
                     expires,
                     lambda: self._put(bucket, address, body, expires),
                 )
-        return self._stash(address, encoded.data, body, algorithm, standing)
+        return self._stash(address, encoded.data, body, standing)
+
+    def _is_turn(self) -> bool:
+        """Count a call, and tell whether others should have their turn first.
+
+        What is inline or in memory never waits, so a row of such calls would keep
+        every other task waiting.
+        """
+        self._calls += 1
+        return self._calls % _TURN == 0
 
     def _is_inline(self, expires: Expiry | None) -> bool:
         return expires is None and INLINE in self.config.backends
@@ -186,27 +198,23 @@ class StashStore(ABC):
         address: Address,
         body: bytes,
         expires: Expiry | None,
-    ) -> ObjectInfo:
+    ) -> Standing:
         """Store the body under its key, or prove that it stands there already."""
-        now = bucket.backend.now()
-        known: dict[str, Any] = {}
         stored = body
+        known: dict[str, str] = {}
         if self.config.compression == ZSTD:
-            stored = await _off_loop(compress, body)
+            stored = await off_loop(compress, body)
             known["encoding"] = ZSTD
-        else:
+        if bucket.at_once is not None:
+            held = create_at_once(bucket, address.key, stored, expires, known)
+            if held is not None:
+                return held
+        elif not known:
             # What the address pins is hashed once.
-            known[self.config.digest] = address.digest
-        info = PutInfo(
-            content_type=MSGPACK_TYPE,
-            pinned=True,
-            created=now,
-            expiry=expires,
-            deadline=deadline_from(expires, now),
-            **known,
-        )
+            known[self.config.digest] = address.digest or ""
+        info = new_info(expires, bucket.backend.now(), known)
         receipt, standing = await bucket.put_later(address.key, stored, info=info)
-        if receipt is None and standing.etag != info.md5:
+        if receipt is None and getattr(standing, "etag", None) != info.md5:
             # Somebody stored under this address before; it must be this payload. An
             # ETag that is its MD5 says so: S3's is that of what it holds.
             await self._read_payload(bucket.get(address.key), address)
@@ -217,13 +225,13 @@ class StashStore(ABC):
         address: Address,
         data: _T,
         body: bytes,
-        algorithm: DigestAlgorithm,
-        info: ObjectInfo | None = None,
+        info: Standing | None = None,
     ) -> Stash[_T]:
+        digest = address.digest
         return Stash(
             namespace=address.namespace,
             name=address.name,
-            digest=address.digest or digest_of(body, algorithm),
+            digest=digest or digest_of(body, DigestAlgorithm(self.config.digest)),
             address=address,
             data=data,
             size=len(body),
@@ -269,6 +277,8 @@ class StashStore(ABC):
             Closed: Not open here.
         """
         self._check_usable()
+        if self._is_turn():
+            await checkpoint()
         found = parsed(address)
         if found.data is not None:
             check_admitted(self.config, found)
@@ -279,7 +289,7 @@ class StashStore(ABC):
         self,
         address: Address,
         body: bytes,
-        info: ObjectInfo | None,
+        info: Standing | None,
         as_type: type[Any] | None,
     ) -> Stash[Any]:
         """Decode a claimed body; every caller gets objects of its own."""
@@ -288,14 +298,11 @@ class StashStore(ABC):
             data = decode(body, max_bytes=self.config.max_payload_bytes)
         if as_type is not None:
             data = typed(data, as_type)
-        algorithm = DigestAlgorithm(self.config.digest)
-        if address.digest is not None:
-            algorithm = algorithm_of(address.digest)
-        return self._stash(address, data, body, algorithm, info)
+        return self._stash(address, data, body, info)
 
     async def _claim(
         self, address: Address, portion: Portion | None = None
-    ) -> tuple[bytes, ObjectInfo]:
+    ) -> tuple[bytes, Standing]:
         """Read a stash's whole body, or take what an equal call brings.
 
         Raises:
@@ -309,6 +316,11 @@ class StashStore(ABC):
                 )
             place = place_of_address(self.config, address)
             bucket = await self._bucket(place)
+            if bucket.at_once is not None:
+                limit = self.config.max_payload_bytes
+                held = at_hand(bucket.at_once, address, limit=limit)
+                if held is not None:
+                    return held.body, held
             if bucket.is_immediate:
                 return await self._read_payload(bucket.get(address.key), address)
             return await self._traffic.get(
@@ -367,7 +379,7 @@ class StashStore(ABC):
             stored = await reader.read()
         if portion is not None:
             portion.fit(len(stored) + size_in_frame(stored, unknown=limit))
-        body = await _off_loop(lambda raw: decompress(raw, max_bytes=limit), stored)
+        body = await off_loop(lambda raw: decompress(raw, max_bytes=limit), stored)
         algorithm = algorithm_of(address.digest or "")
         if await _digest(body, algorithm) != address.digest:
             raise IntegrityError(
@@ -383,11 +395,4 @@ def base64_length(body: bytes) -> int:
 
 
 async def _digest(body: bytes, algorithm: DigestAlgorithm) -> str:
-    return await _off_loop(lambda whole: digest_of(whole, algorithm), body)
-
-
-async def _off_loop(call: Callable[[bytes], _T], body: bytes) -> _T:
-    """Call with a body, in a thread when it is large."""
-    if len(body) <= OFF_LOOP:
-        return call(body)
-    return await to_thread.run_sync(call, body)
+    return await off_loop(lambda whole: digest_of(whole, algorithm), body)

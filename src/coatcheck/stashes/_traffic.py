@@ -21,6 +21,7 @@ from coatcheck.abc import Event
 from coatcheck.errors import Outcome, Timeout
 from coatcheck.wrappers import emit
 
+from ._at_hand import Standing
 from ._budget import LEAST_BUDGET, Budget
 from ._cache import Claimed, StashCache, is_as_read
 from ._flights import Flights
@@ -56,7 +57,7 @@ class Traffic:
         """The encoded bytes that calls for many stashes hold."""
         self.encoding = anyio.Lock(fast_acquire=True)
         """Held by the one of them that has encoded and waits for its portion."""
-        self._puts = Flights[ObjectInfo]()
+        self._puts = Flights[Standing]()
         self._gets = Flights[tuple[bytes, ObjectInfo]]()
         self._cache: StashCache | None = None
         if config.cache_bytes:
@@ -73,8 +74,8 @@ class Traffic:
         bucket: ExpiringBucket,
         key: str,
         expires: Expiry | None,
-        write: Callable[[], Awaitable[ObjectInfo]],
-    ) -> ObjectInfo:
+        write: Callable[[], Awaitable[Standing]],
+    ) -> Standing:
         """Write a stash, or let an equal write that is under way stand for it.
 
         Args:
@@ -87,7 +88,7 @@ class Traffic:
         spot = _spot(place, key)
         asked = None if expires is None else bucket.now()
 
-        def suits(standing: ObjectInfo) -> bool:
+        def suits(standing: Standing) -> bool:
             return asked is None or satisfies(expires, standing.deadline, asked)
 
         try:

@@ -10,6 +10,7 @@ from coatcheck._core.writes import Write
 from coatcheck.abc import NO_INFO, Capability, innermost
 from coatcheck.errors import InvalidInput, UnsupportedOperation
 
+from ._at_once import MemoryAtOnce
 from ._multipart import MultipartBucket
 from ._reads import MemoryRead
 
@@ -43,6 +44,16 @@ class MemoryBucket(MultipartBucket):
     @property
     def capabilities(self) -> frozenset[Capability]:
         return CAPABILITIES
+
+    @property
+    def at_once(self) -> MemoryAtOnce:
+        """See `coatcheck.abc.AtOnce`."""
+        return MemoryAtOnce(
+            self._name,
+            backend=self._backend,
+            store=self.store,
+            check_open=self._check_open,
+        )
 
     async def put(
         self,
@@ -94,7 +105,7 @@ class MemoryBucket(MultipartBucket):
 
     async def head(self, key: str) -> ObjectInfo:
         await self._turn()
-        return self.store.find(self._name, key).info
+        return self.store.find(self._name, key).info()
 
     async def delete(self, key: str, *, if_match: str | None = None) -> None:
         await self._turn()

@@ -156,18 +156,21 @@ class Wire:
         Raises:
             CoatcheckError: As the last attempt.
         """
-        pause = _FIRST_PAUSE
-        for left in range(self._access.retries, -1, -1):
+        pause, left = _FIRST_PAUSE, self._access.retries
+        while True:
+            failure: CoatcheckError | None = None
+            wait = 0.0
             try:
                 return await once()
             except Passing as passing:
                 if not left or not passing.may_repeat(request):
                     failure = passing.failure
-                    break
                 wait = passing.wait or pause * random.uniform(0.5, 1.5)  # noqa: S311
+            if failure is not None:
+                raise failure
+            left -= 1
             await anyio.sleep(min(wait, _LONGEST_PAUSE))
             pause = min(2 * pause, _LONGEST_PAUSE)
-        raise failure
 
     @asynccontextmanager
     async def answered(
