@@ -39,6 +39,8 @@ async def in_parallel(
             while (item := await waiting.take()) is not _END:
                 index, given = item
                 results[index] = await call(given)
+                # It may be large, and would live on while the next is awaited.
+                del item, given
         except Exception as error:  # noqa: BLE001  # raised below, bare
             failures.append(error)
             scope.cancel()
