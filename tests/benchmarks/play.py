@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -39,7 +39,7 @@ class Pace:
     """About how long one side's round takes."""
 
 
-FULL = Pace(rounds=5, seconds=1.0)
+FULL = Pace(rounds=5, seconds=0.6)
 QUICK = Pace(rounds=2, seconds=0.3)
 
 
@@ -70,11 +70,6 @@ class Side:
                 stderr=log,
                 text=True,
             )
-        try:
-            self.config = self._described(self._answer())
-        except BaseException:
-            self.__exit__()
-            raise
         return self
 
     def __exit__(self, *_exc: object) -> None:
@@ -82,24 +77,26 @@ class Side:
         self._process.kill()
         self._process.communicate()
 
-    def play(self, ops: int, *, check: bool) -> dict[str, Any]:
-        """Play one round; return its figures."""
-        print(
-            json.dumps({"ops": ops, "check": check}),
-            file=self._process.stdin,
-            flush=True,
-        )
-        return self._answer()
+    def ready(self) -> dict[str, Any]:
+        """Wait until it can play; return what is not default in its configuration.
 
-    def _described(self, about: dict[str, Any]) -> dict[str, Any]:
-        """Return what is not default, without what differs from run to run."""
-        text = json.dumps(about.get("config", {}))
+        What differs from run to run, it tells by its name.
+        """
+        text = json.dumps(self._answer().get("config", {}))
         for passing, name in (
             (self._stage.folder, "."),
             (self._stage.url, "SeaweedFS"),
         ):
             text = text.replace(passing, name) if passing else text
         return json.loads(text)
+
+    def play(self, ops: int, *, check: bool) -> dict[str, Any]:
+        """Play one round; return its figures."""
+        order = json.dumps({"ops": ops, "check": check})
+        # One that has ended is told of by the answer that it does not give.
+        with suppress(BrokenPipeError):
+            print(order, file=self._process.stdin, flush=True)
+        return self._answer()
 
     def _answer(self) -> dict[str, Any]:
         late = Timer(SECONDS_PER_ORDER, self._process.kill)
@@ -111,7 +108,10 @@ class Side:
         if not line:
             self._process.wait()
             told = self._log.read_text(errors="replace")[-2000:]
-            raise Failed(f"{self._what} ended without an answer:\n{told}")
+            raise Failed(
+                f"{self._what} ended without an answer, or gave none for"
+                f" {SECONDS_PER_ORDER} s:\n{told}"
+            )
         return json.loads(line)
 
 
@@ -175,8 +175,8 @@ class Played:
 def prepare(registry: str, workload: Workload, stage: Stage) -> None:
     """Fill the stage."""
     if workload.prepare is not None:
-        with Side(registry, workload, PREPARE, stage):
-            pass
+        with Side(registry, workload, PREPARE, stage) as side:
+            side.ready()
 
 
 def play(
@@ -187,6 +187,7 @@ def play(
         Side(registry, workload, OURS, stage) as ours,
         Side(registry, workload, peer.name, stage) as theirs,
     ):
+        config, _ = ours.ready(), theirs.ready()
         our_ops = workload.ops or paced(ours, workload, pace)
         their_ops = workload.ops or peer.ops or paced(theirs, workload, pace)
         samples = []
@@ -204,19 +205,21 @@ def play(
                 figures = sample[side]
                 rate = figures["ops"] / figures["seconds"]
                 figures["rate"] = workload.amount * rate
-        return Played(row=row_of(workload, peer, samples), config=ours.config)
+        return Played(row=row_of(workload, peer, samples), config=config)
 
 
 def paced(side: Side, workload: Workload, pace: Pace) -> int:
     """Warm a side up, and return how many operations take about a round's seconds."""
-    ops = least = workload.at_once
-    for _ in range(4):
-        figures = side.play(ops, check=True)
-        fit = int(pace.seconds * figures["ops"] / figures["seconds"])
-        if figures["seconds"] > pace.seconds / 4:
-            break
-        ops = min(max(least, fit // 2), workload.most)
-    return min(max(least, fit), workload.most)
+    least, most = workload.at_once, workload.most
+    # The first operations also load and connect, and tell nothing of the others.
+    side.play(least, check=True)
+    ops = least
+    while True:
+        seconds = side.play(ops, check=False)["seconds"]
+        fit = min(max(least, int(pace.seconds * ops / seconds)), most)
+        if seconds > pace.seconds / 4 or ops == most:
+            return fit
+        ops = min(max(2 * ops, fit // 3), most)
 
 
 def row_of(workload: Workload, peer: Peer, samples: list[dict[str, Any]]) -> Row:
@@ -243,6 +246,7 @@ def row_of(workload: Workload, peer: Peer, samples: list[dict[str, Any]]) -> Row
 def weigh(registry: str, workload: Workload, stage: Stage) -> Played:
     """Do one operation of ours in a fresh process, and see what memory it takes."""
     with Side(registry, workload, OURS, stage) as ours:
+        config = ours.ready()
         figures = ours.play(1, check=True)
         limit, extra = workload.most_extra_mib, max(figures["extra_rss_mib"], 0.1)
         row = Row(
@@ -257,4 +261,4 @@ def weigh(registry: str, workload: Workload, stage: Stage) -> Played:
             rounds=1,
             samples=[{"round": 1, "ours": figures}],
         )
-        return Played(row=row, config=ours.config)
+        return Played(row=row, config=config)

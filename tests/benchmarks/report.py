@@ -134,7 +134,7 @@ def verdict(ratio: float, goal: float, aim: float | None) -> str:
 def line(row: Row) -> str:
     """Tell a row while the others are still played."""
     theirs = f"{short(row.ours)} beside {row.peer} {short(row.theirs)} {row.unit}"
-    return f"{row.name:<24}{theirs:<44}ratio {row.ratio:.2f}"
+    return f"{row.name:<25} {theirs:<44} ratio {row.ratio:.2f}"
 
 
 def configs(given: Iterable[tuple[str, dict[str, Any]]]) -> str:

@@ -111,7 +111,8 @@ def main(argv: Sequence[str] | None = None, registry: str = REGISTRY) -> int:
             print(f"FAILED: {outcome}", flush=True)
         else:
             played.append(outcome)
-            print(report.line(outcome.row), flush=True)
+            passed = time.monotonic() - begun
+            print(f"{passed:4.0f} s  {report.line(outcome.row)}", flush=True)
     conclude(played, workloads, options)
     print(f"{len(played)} rows in {time.monotonic() - begun:.0f} s")
     if failures:

@@ -59,12 +59,17 @@ def written(stage: Stage, size: int) -> Path:
     return path
 
 
-async def prepare(backend: str, stage: Stage) -> None:
-    """Make the file that is sent, and the object that is read."""
+async def prepare_in(stage: Stage) -> None:
+    """Make the file that is sent."""
+    await anyio.to_thread.run_sync(written, stage, large(stage))
+
+
+async def prepare_out(backend: str, stage: Stage) -> None:
+    """Make the object that is read, unless one was sent before."""
     address = address_of(backend, stage)
-    source = await anyio.to_thread.run_sync(written, stage, large(stage))
     if not address.exists():
         async with Coatcheck(config_of(backend, stage)) as cc:
+            source = generated(stage, large(stage))
             stash = await cc.create_stream("prepared", source, BUCKET)
             address.write_text(str(stash.address))
 
@@ -80,13 +85,17 @@ async def inwards(
     """Send a large stream, after a small one has loaded all that is needed."""
     async with Coatcheck(config_of(backend, stage)) as cc:
         await cc.create_stream("small", source_of(stage, SMALL), BUCKET)
+
+        async def send(size: int) -> int:
+            stash = await cc.create_stream("large", source_of(stage, size), BUCKET)
+            address_of(backend, stage).write_text(str(stash.address))
+            return stash.size
+
         yield Loop(
             config=cc.config,
             jobs=lambda _wanted: [large(stage)],
-            operate=lambda size: cc.create_stream(
-                "large", source_of(stage, size), BUCKET
-            ),
-            is_right=lambda size, stash: stash.size == size,
+            operate=send,
+            is_right=lambda size, sent: sent == size,
         )
 
 
@@ -173,6 +182,13 @@ def ways(backend: str) -> dict[str, tuple[str, float, Setup]]:
     }
 
 
+def preparation(backend: str, way: str) -> Callable[[Stage], Any] | None:
+    """Return what has to be there before."""
+    if way.startswith("out"):
+        return partial(prepare_out, backend)
+    return prepare_in if way == "in.path" else None
+
+
 WORKLOADS = tuple(
     Workload(
         name=f"memory.{backend}.{way}",
@@ -180,7 +196,7 @@ WORKLOADS = tuple(
         ours=ours,
         unit="MiB",
         most_extra_mib=limit,
-        prepare=partial(prepare, backend),
+        prepare=preparation(backend, way),
         needs_s3=backend == "s3",
         group=f"memory.{backend}",
     )
