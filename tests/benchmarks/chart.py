@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from tests.benchmarks.registry import WORKLOADS
-from tests.benchmarks.report import goals_of, read_json
+from tests.benchmarks.report import goals_of, is_beside_others, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 INK, QUIET, FAINT = "#1f2933", "#616e7c", "#e4e7eb"
 MET, MISSED = "#2a9d8f", "#e9a23b"
-WITHOUT_PEERS = ("growth.", "memory.")
 THICK, BETWEEN = 0.66, 0.6
 """A bar's thickness, and the room between workloads, in rows."""
 NAMES = -0.4
@@ -36,7 +35,7 @@ FONT = {"family": "DejaVu Sans", "color": INK}
 
 def draw(rows: Sequence[Row], workloads: Sequence[Workload], path: Path) -> None:
     """Draw the rows that stand beside another project."""
-    shown = [row for row in rows if not row.name.startswith(WITHOUT_PEERS)]
+    shown = [row for row in rows if is_beside_others(row)]
     if not shown:
         return
     heights = places(shown)

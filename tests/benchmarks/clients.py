@@ -1,31 +1,13 @@
-"""Loops of puts and gets over any client; each family brings its clients."""
+"""What a side brings: how its store is used, by its own project's documentation."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from functools import partial
-from itertools import count, cycle, islice
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-from tests.benchmarks.timing import Watch, in_tasks, in_threads
-from tests.benchmarks.workloads import BUCKET, KIB, Loop
-
-from coatcheck import Coatcheck, Config
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-    from contextlib import AbstractAsyncContextManager, AbstractContextManager
-
-    from tests.benchmarks.workloads import Setup, Stage
-
-
-SIZE = 16 * KIB
-STORED = 512
-"""Objects that are read in turn: more than are in flight, so that no two reads meet."""
-AT_ONCE = 32
+from coatcheck import Config
 
 
 def itself(result: Any) -> Any:
@@ -34,10 +16,12 @@ def itself(result: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Client:
-    """What a store's own loop calls; both return what they are awaited for."""
+    """How payloads are put and got; what both return is awaited unless it blocks."""
 
     put: Callable[[str, bytes], Any]
+    """Stores a body under a name."""
     get: Callable[[Any], Any]
+    """Reads what stands under a key."""
     key_of: Callable[[Any], Any] = itself
     """Makes what `get` takes of what `put` returned."""
     content: Callable[[Any], Any] = itself
@@ -45,114 +29,12 @@ class Client:
     config: Config | None = None
 
 
-def puts(client_of: Callable[[Stage], AbstractAsyncContextManager[Client]]) -> Setup:
-    """Put random bytes, never the same twice, under names made beforehand."""
-    return partial(_puts, client_of)
+@dataclass(frozen=True, kw_only=True)
+class Streams:
+    """How bytes are put and got that are too many to hold."""
 
-
-def gets(
-    client_of: Callable[[Stage], AbstractAsyncContextManager[Client]],
-    *,
-    stored: int = STORED,
-) -> Setup:
-    """Get objects in turn, all of which the same client put."""
-    return partial(_gets, client_of, stored)
-
-
-def blocking_puts(
-    client_of: Callable[[Stage], AbstractContextManager[Client]],
-) -> Setup:
-    """Do as `puts`, in threads."""
-    return partial(_blocking_puts, client_of)
-
-
-def blocking_gets(
-    client_of: Callable[[Stage], AbstractContextManager[Client]],
-    *,
-    stored: int = STORED,
-) -> Setup:
-    """Do as `gets`, in threads."""
-    return partial(_blocking_gets, client_of, stored)
-
-
-def payloads(prefix: str, size: int = SIZE) -> Callable[[int], list[tuple[str, bytes]]]:
-    """Return what makes named bodies of random bytes that differ in their heads."""
-    numbers, tail = count(), os.urandom(size - 16)
-
-    def make(wanted: int) -> list[tuple[str, bytes]]:
-        return [
-            (f"{prefix}-{number}", os.urandom(16) + tail)
-            for number in islice(numbers, wanted)
-        ]
-
-    return make
-
-
-@asynccontextmanager
-async def _puts(client_of, stage: Stage) -> AsyncIterator[Loop]:
-    async with client_of(stage) as client:
-
-        async def is_right(job, result) -> bool:
-            found = await client.get(client.key_of(result))
-            return client.content(found) == job[1]
-
-        yield Loop(
-            config=client.config,
-            jobs=payloads(client_of.__name__),
-            operate=lambda job: client.put(*job),
-            is_right=is_right,
-        )
-
-
-@asynccontextmanager
-async def _gets(client_of, stored: int, stage: Stage) -> AsyncIterator[Loop]:
-    async with client_of(stage) as client:
-        filling = Watch(payloads(client_of.__name__)(stored), keep=stored)
-        await in_tasks(lambda job: client.put(*job), filling, AT_ONCE)
-        yield _reading(client, filling)
-
-
-@contextmanager
-def _blocking_puts(client_of, stage: Stage) -> Iterator[Loop]:
-    with client_of(stage) as client:
-        yield Loop(
-            blocking=True,
-            config=client.config,
-            jobs=payloads(client_of.__name__),
-            operate=lambda job: client.put(*job),
-            is_right=lambda job, result: (
-                client.content(client.get(client.key_of(result))) == job[1]
-            ),
-        )
-
-
-@contextmanager
-def _blocking_gets(client_of, stored: int, stage: Stage) -> Iterator[Loop]:
-    with client_of(stage) as client:
-        filling = Watch(payloads(client_of.__name__)(stored), keep=stored)
-        in_threads(lambda job: client.put(*job), filling, AT_ONCE)
-        yield _reading(client, filling, blocking=True)
-
-
-def _reading(client: Client, filled: Watch, *, blocking: bool = False) -> Loop:
-    stored = cycle([(client.key_of(done), body) for (_, body), done in filled.kept])
-    return Loop(
-        blocking=blocking,
-        config=client.config,
-        jobs=lambda wanted: list(islice(stored, wanted)),
-        operate=lambda job: client.get(job[0]),
-        is_right=lambda job, result: client.content(result) == job[1],
-    )
-
-
-@asynccontextmanager
-async def coatcheck_client(config: Config) -> AsyncIterator[Client]:
-    """Ours: `create` and `retrieve` of one open Coatcheck."""
-    async with Coatcheck(config) as cc:
-        yield Client(
-            config=config,
-            put=lambda name, body: cc.create(name, body, BUCKET),
-            get=cc.retrieve,
-            key_of=lambda stash: stash.address,
-            content=lambda stash: stash.data,
-        )
+    put: Callable[[str, Path], Any]
+    """Stores a file; returns a key."""
+    get: Callable[[Any], AsyncIterator[Any]]
+    """Yields the chunks of what stands under a key."""
+    config: Config | None = None

@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 import platform
+import sys
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib import metadata
@@ -149,23 +150,22 @@ def configs(given: Iterable[tuple[str, dict[str, Any]]]) -> str:
 
 
 def loops(workloads: Iterable[Workload], rows: Iterable[Row]) -> str:
-    """Return the source of the loops that the peers played, each once."""
+    """Return the source of what the peers did: a module for each, told once."""
     by_name = {workload.name: workload for workload in workloads}
-    users: dict[Any, tuple[str, list[str]]] = {}
-    for row in rows:
-        workload = by_name[row.name]
-        if workload.most_extra_mib is None:
-            function = client_of(workload.peer(row.peer).setup)
-            users.setdefault(function, (row.peer, []))[1].append(row.name)
+    modules: dict[str, None] = {}
+    for row in filter(is_beside_others, rows):
+        setup = by_name[row.name].peer(row.peer).setup
+        modules[function_of(setup).__module__] = None
     return "\n\n".join(
-        f"# {peer} in {', '.join(names)}\n{inspect.getsource(function).rstrip()}"
-        for function, (peer, names) in users.items()
+        f"# {name}\n{inspect.getsource(sys.modules[name]).rstrip()}" for name in modules
     )
 
 
-def client_of(setup: Setup) -> Any:
-    """Return the function in which a loop is written."""
-    if not isinstance(setup, partial):
-        return setup
-    given = setup.args[0]
-    return client_of(given) if callable(given) else setup.func
+def is_beside_others(row: Row) -> bool:
+    """Tell whether a row's peer is another project."""
+    return not row.name.startswith(("growth.", "memory."))
+
+
+def function_of(setup: Setup) -> Any:
+    """Return the function that says how a store is used; loops are made of it."""
+    return function_of(setup.args[0]) if isinstance(setup, partial) else setup

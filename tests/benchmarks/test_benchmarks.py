@@ -156,7 +156,7 @@ def test_a_run_reports_what_it_measured(tmp_path, capsys):
 def test_memory_is_held_against_its_limit(tmp_path):
     """The row has the extra memory, the limit, and their ratio."""
     path = tmp_path / "out.json"
-    assert run.main(["--json", str(path), "--only", "trial.memory"], TRIAL) == 0
+    assert run.main(["--json", str(path), "--only", "memory.trial"], TRIAL) == 0
     (row,) = json.loads(path.read_text())
     assert list(row) == FIELDS
     assert (row["peer"], row["unit"], row["theirs"]) == ("limit", "MiB", 40)
@@ -212,7 +212,7 @@ def test_the_table_judges_by_the_goal(ratio, word):
 
 def test_memory_within_its_limit_is_met():
     """Its goal is 1: as much as the limit, or less."""
-    given = {"name": "trial.memory", "peer": "limit", "unit": "MiB"}
+    given = {"name": "memory.trial", "peer": "limit", "unit": "MiB"}
     lines = report.table(
         [row(1.0, **given), row(0.99, **given)], trial.WORKLOADS
     ).splitlines()

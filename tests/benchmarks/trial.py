@@ -6,10 +6,12 @@ import asyncio
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
-from tests.benchmarks.clients import Client, blocking_gets, coatcheck_client, gets, puts
+from tests.benchmarks.clients import Client
+from tests.benchmarks.loops import blocking_gets, gets, puts
+from tests.benchmarks.ours import client_over
 from tests.benchmarks.workloads import Loop, Peer, Workload
 
-from coatcheck import Config
+from coatcheck import Coatcheck, Config
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -19,8 +21,10 @@ if TYPE_CHECKING:
 STORED = 4
 
 
-def coatcheck_memory(_stage: Stage):
-    return coatcheck_client(Config(backends=("mem",), max_inline_len=99))
+@asynccontextmanager
+async def coatcheck_memory(_stage: Stage) -> AsyncIterator[Client]:
+    async with Coatcheck(Config(backends=("mem",), max_inline_len=99)) as cc:
+        yield client_over(cc)
 
 
 @asynccontextmanager
@@ -136,7 +140,7 @@ WORKLOADS = (
         peers=(Peer(name="dict", setup=puts(a_dict), goal=1),),
     ),
     Workload(
-        name="trial.memory",
+        name="memory.trial",
         title="take 20 MiB",
         ours=hungry,
         unit="MiB",

@@ -10,7 +10,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import anyio
-from tests.benchmarks.families.s3_small import s3_config
+from tests.benchmarks.ours import s3_config
 from tests.benchmarks.workloads import BUCKET, KIB, MIB, Loop, Workload
 
 from coatcheck import Coatcheck, Config

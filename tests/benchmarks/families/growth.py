@@ -13,6 +13,7 @@ from functools import partial
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
+from tests.benchmarks.ours import memory_config
 from tests.benchmarks.workloads import BUCKET, Loop, Peer, Workload
 
 from coatcheck import Coatcheck, Config
@@ -33,7 +34,7 @@ MOST = 20_000
 
 def config_of(backend: str, folder: Path) -> Config:
     if backend == "mem":
-        return Config(backends=("mem",))
+        return memory_config()
     return Config(backends=("file",), filesystem_root=str(folder), durable=False)
 
 

@@ -7,7 +7,10 @@ from functools import partial
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
-from tests.benchmarks.clients import Client, coatcheck_client, gets
+from tests.benchmarks.loops import gets
+from tests.benchmarks.ours import coatcheck_memory, memory_config
+from tests.benchmarks.peers.with_chuk_artifacts import chuk_memory
+from tests.benchmarks.peers.with_kstash import kstash_pairing
 from tests.benchmarks.workloads import Loop, Peer, Workload
 
 from coatcheck import Coatcheck, Config
@@ -17,7 +20,6 @@ if TYPE_CHECKING:
 
     from tests.benchmarks.workloads import Stage
 
-IN_MEMORY = ("mem",)
 MOST = 40_000
 
 
@@ -35,7 +37,7 @@ def is_same(job: tuple[str, Any], loaded: Any) -> bool:
 
 @asynccontextmanager
 async def coatcheck_pairs(config: Config, _stage: Stage) -> AsyncIterator[Loop]:
-    """Ours: create, and retrieve by the address."""
+    """Create, and retrieve by the address."""
     async with Coatcheck(config) as cc:
 
         async def pair(job: tuple[str, Any]):
@@ -46,50 +48,31 @@ async def coatcheck_pairs(config: Config, _stage: Stage) -> AsyncIterator[Loop]:
 
 
 @contextmanager
-def kstash_pairs(backend: str, _stage: Stage) -> Iterator[Loop]:
-    """Create, and retrieve by the address; on one backend, as in its README."""
-    import kstash
-
-    config = kstash.Config(backends=[backend])
-
-    def pair(job: tuple[str, Any]):
-        stash = kstash.create(*job, config=config)
-        return kstash.retrieve(stash.address, config=config)
-
-    yield Loop(blocking=True, jobs=small_payloads(), operate=pair, is_right=is_same)
-
-
-def coatcheck_memory(_stage: Stage):
-    return coatcheck_client(Config(backends=IN_MEMORY))
-
-
-@asynccontextmanager
-async def chuk_memory(_stage: Stage) -> AsyncIterator[Client]:
-    """One open store on the provider `memory`, the faster of its two."""
-    from chuk_artifacts import ArtifactStore
-
-    async with ArtifactStore(storage_provider="memory") as store:
-        session = await store.create_session()
-
-        async def put(name: str, body: bytes) -> str:
-            return await store.store(
-                body,
-                mime="application/octet-stream",
-                summary=name,
-                session_id=session,
-            )
-
-        yield Client(put=put, get=store.retrieve)
+def blocking_pairs(
+    pairing: Callable[[str], Any], backend: str, _stage: Stage
+) -> Iterator[Loop]:
+    yield Loop(
+        blocking=True,
+        jobs=small_payloads(),
+        operate=pairing(backend),
+        is_right=is_same,
+    )
 
 
 WORKLOADS = (
     Workload(
         name="mem.pair",
         title='create and retrieve {"a": i}, one caller',
-        ours=partial(coatcheck_pairs, Config(backends=IN_MEMORY)),
+        ours=partial(coatcheck_pairs, memory_config()),
         unit="pairs/s",
         most=MOST,
-        peers=(Peer(name="kstash", setup=partial(kstash_pairs, "mem"), goal=1.2),),
+        peers=(
+            Peer(
+                name="kstash",
+                setup=partial(blocking_pairs, kstash_pairing, "mem"),
+                goal=1.2,
+            ),
+        ),
     ),
     Workload(
         name="inline.pair",
@@ -97,7 +80,13 @@ WORKLOADS = (
         ours=partial(coatcheck_pairs, Config()),
         unit="pairs/s",
         most=MOST,
-        peers=(Peer(name="kstash", setup=partial(kstash_pairs, "inline"), goal=1.2),),
+        peers=(
+            Peer(
+                name="kstash",
+                setup=partial(blocking_pairs, kstash_pairing, "inline"),
+                goal=1.2,
+            ),
+        ),
     ),
     Workload(
         name="mem.get.16k",

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import os
-from contextlib import aclosing, asynccontextmanager
-from typing import TYPE_CHECKING
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from tests.benchmarks.families.s3_small import s3_config
+from tests.benchmarks.ours import s3_config, scanned
+from tests.benchmarks.peers.with_aioboto3 import open_client, paginated
 from tests.benchmarks.workloads import BUCKET, Loop, Peer, Workload
 
-from coatcheck import Address, Coatcheck, StashEntry
+from coatcheck import Coatcheck
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from typing import Any
+    from collections.abc import AsyncIterator, Callable
 
     from tests.benchmarks.workloads import Stage
 
+    from coatcheck import StashEntry
+
 OBJECTS = 10_000
+SIZE = 100
+STORED = SIZE + 2
+"""What msgpack makes of that many bytes."""
 
 
 def names() -> list[str]:
@@ -26,20 +32,7 @@ def names() -> list[str]:
 
 async def fill(stage: Stage) -> None:
     async with Coatcheck(s3_config(stage)) as cc:
-        await cc.create_many(((name, os.urandom(100)) for name in names()), BUCKET)
-
-
-def listing(scan: Any, config: Any = None) -> Loop:
-    """Return a loop of whole listings."""
-    return Loop(
-        config=config,
-        jobs=lambda wanted: [None] * wanted,
-        operate=lambda _job: scan(),
-        is_right=lambda _job, entries: (
-            [entry.address.name for entry in entries] == names()
-            and all(is_whole(entry) for entry in entries)
-        ),
-    )
+        await cc.create_many(((name, os.urandom(SIZE)) for name in names()), BUCKET)
 
 
 def is_whole(entry: StashEntry) -> bool:
@@ -47,62 +40,47 @@ def is_whole(entry: StashEntry) -> bool:
     return (
         (entry.address.scheme, entry.address.namespace) == ("s3", BUCKET)
         and len(entry.address.digest) == 32
-        and entry.size == 102
+        and entry.size == STORED
         and entry.modified.tzinfo is not None
     )
 
 
 @asynccontextmanager
-async def coatcheck_scan(stage: Stage) -> AsyncIterator[Loop]:
-    """Ours: `scan`."""
-    config = s3_config(stage)
-    async with Coatcheck(config) as cc:
+async def listing(
+    opened: Callable[[Stage], Any], scan: Callable[[Any], Any], stage: Stage
+) -> AsyncIterator[Loop]:
+    """List all of the bucket into a list of entries, again and again."""
+    async with opened(stage) as client:
+        yield Loop(
+            config=getattr(client, "config", None),
+            jobs=lambda wanted: [client] * wanted,
+            operate=scan,
+            is_right=lambda _job, entries: (
+                [entry.address.name for entry in entries] == names()
+                and all(is_whole(entry) for entry in entries)
+            ),
+        )
 
-        async def scan() -> list[StashEntry]:
-            async with aclosing(cc.scan(BUCKET)) as entries:
-                return [entry async for entry in entries]
 
-        yield listing(scan, config)
-
-
-@asynccontextmanager
-async def aioboto3_paginator(stage: Stage) -> AsyncIterator[Loop]:
-    """The SDK's paginator; each object becomes an entry as ours."""
-    import aioboto3
-
-    session = aioboto3.Session()
-    async with session.client("s3", endpoint_url=stage.url) as client:
-        paginator = client.get_paginator("list_objects_v2")
-
-        async def scan() -> list[StashEntry]:
-            return [
-                entry_of(found)
-                async for page in paginator.paginate(Bucket=BUCKET)
-                for found in page["Contents"]
-            ]
-
-        def entry_of(found: dict[str, Any]) -> StashEntry:
-            name, _, digest = found["Key"].rpartition(".")
-            return StashEntry(
-                address=Address(
-                    scheme="s3", namespace=BUCKET, name=name, digest=digest
-                ),
-                size=found["Size"],
-                modified=found["LastModified"],
-            )
-
-        yield listing(scan)
+def coatcheck_listed(stage: Stage) -> Coatcheck:
+    return Coatcheck(s3_config(stage))
 
 
 WORKLOADS = (
     Workload(
         name="list.10k",
         title="list 10 000 stashes",
-        ours=coatcheck_scan,
+        ours=partial(listing, coatcheck_listed, scanned),
         unit="entries/s",
         amount=OBJECTS,
         needs_s3=True,
         prepare=fill,
-        peers=(Peer(name="aioboto3", setup=aioboto3_paginator, goal=1.0),),
+        peers=(
+            Peer(
+                name="aioboto3",
+                setup=partial(listing, open_client, paginated),
+                goal=1.0,
+            ),
+        ),
     ),
 )
