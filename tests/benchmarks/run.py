@@ -103,21 +103,24 @@ def main(argv: Sequence[str] | None = None, registry: str = REGISTRY) -> int:
         print(f"nothing has the name {' or '.join(options.only)}; there are\n  {names}")
         return 2
     print(report.heading(), flush=True)
-    begun = time.monotonic()
-    played, failures = [], []
-    for outcome in play_all(registry, wanted, quick=options.quick):
-        if isinstance(outcome, play.Failed):
-            failures.append(outcome)
-            print(f"FAILED: {outcome}", flush=True)
-        else:
-            played.append(outcome)
-            passed = time.monotonic() - begun
-            print(f"{passed:4.0f} s  {report.line(outcome.row)}", flush=True)
+    begun, played = time.monotonic(), []
+    try:
+        for outcome in play_all(registry, wanted, quick=options.quick):
+            print(f"{time.monotonic() - begun:4.0f} s  {told(outcome)}", flush=True)
+            if not isinstance(outcome, play.Failed):
+                played.append(outcome)
+    except KeyboardInterrupt:
+        print("interrupted; this was found until then", flush=True)
     conclude(played, workloads, options)
-    print(f"{len(played)} rows in {time.monotonic() - begun:.0f} s")
-    if failures:
-        print(f"{len(failures)} of {len(wanted)} failed, see above")
-    return 1 if failures else 0
+    print(f"{len(played)} of {len(wanted)} rows in {time.monotonic() - begun:.0f} s")
+    return 0 if len(played) == len(wanted) else 1
+
+
+def told(outcome: Played | play.Failed) -> str:
+    """Return what came of a match, for the time while others are still played."""
+    if isinstance(outcome, play.Failed):
+        return f"FAILED: {outcome}"
+    return report.line(outcome.row)
 
 
 def conclude(
@@ -164,6 +167,6 @@ def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    # Who ends this ends the sides and servers under way too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    # Who ends this ends the sides and servers under way, and sees what was found.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

@@ -108,7 +108,8 @@ def metered() -> Iterator[Cost]:
     yield cost
     cost.seconds = perf_counter() - begun
     cost.cpu_seconds = process_time() - cpu
-    cost.extra_mib = (memory("VmHWM") - before) / MIB
+    # Linux counts a few pages late.
+    cost.extra_mib = max(0, memory("VmHWM") - before) / MIB
 
 
 def memory(which: str) -> int:
