@@ -38,6 +38,12 @@ class Pace:
     seconds: float
     """About how long one side's round takes."""
 
+    def __str__(self) -> str:
+        return (
+            f"{self.rounds} rounds, ours and theirs in turn, each of about"
+            f" {self.seconds} s or one operation or wave of them"
+        )
+
 
 FULL = Pace(rounds=5, seconds=0.6)
 QUICK = Pace(rounds=2, seconds=0.3)

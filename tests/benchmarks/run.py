@@ -71,14 +71,13 @@ def chosen(
 
 
 def play_all(
-    registry: str, wanted: Sequence[Match], *, quick: bool
+    registry: str, wanted: Sequence[Match], pace: Pace
 ) -> Iterator[Played | play.Failed]:
     """Play one match after the other; a side that fails is told and passed over."""
-    pace = play.QUICK if quick else play.FULL
     for _, group in groupby(wanted, key=lambda match: match.stage):
         together = list(group)
         needs_s3 = any(match.workload.needs_s3 for match in together)
-        with play.staged(needs_s3=needs_s3, quick=quick) as stage:
+        with play.staged(needs_s3=needs_s3, quick=pace is play.QUICK) as stage:
             for match in together:
                 try:
                     yield play_one(registry, match, stage, pace)
@@ -102,10 +101,11 @@ def main(argv: Sequence[str] | None = None, registry: str = REGISTRY) -> int:
         names = "\n  ".join(match.text for match in matches(workloads))
         print(f"nothing has the name {' or '.join(options.only)}; there are\n  {names}")
         return 2
-    print(report.heading(), flush=True)
+    pace = play.QUICK if options.quick else play.FULL
+    print(report.heading(), pace, sep="\n", flush=True)
     begun, played = time.monotonic(), []
     try:
-        for outcome in play_all(registry, wanted, quick=options.quick):
+        for outcome in play_all(registry, wanted, pace):
             print(f"{time.monotonic() - begun:4.0f} s  {told(outcome)}", flush=True)
             if not isinstance(outcome, play.Failed):
                 played.append(outcome)
