@@ -115,6 +115,9 @@ def planted(session: nox.Session) -> None:
     """Break the library in many small ways; each must be caught by its test."""
     install(session, "test")
     session.run("python", "-m", "tests.planted.run", *session.posargs)
+    # What is broken in the way to S3 shows on the SDK's own way, too.
+    by_sdk = {"PYTEST_ADDOPTS": "--wire=sdk"}
+    session.run("python", "-m", "tests.planted.run", "--s3", env=by_sdk)
 
 
 @nox.session(venv_backend="none")

@@ -1,6 +1,11 @@
 """An asyncio service that passes addresses between its parts instead of payloads.
 
-    python examples/service.py [FOLDER]
+    python examples/service.py [FOLDER]                 # on files
+    COATCHECK_BACKENDS=s3 python examples/service.py    # on S3, as the AWS SDK finds it
+
+The namespace is the bucket, unless COATCHECK_NAMESPACES maps it to another, as in
+`{"default": "s3://bucket/prefix/"}`. COATCHECK_S3__ENDPOINT_URL names a store of your
+own, and COATCHECK_S3__CREATE_BUCKETS=true makes a bucket that is missing.
 
 Clients send orders over a socket. The front stashes each and queues the address; a
 worker claims it, and answers with the address of the result. One Coatcheck serves
@@ -12,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -99,7 +105,10 @@ class Service:
     async def clean_up(self) -> None:
         """Delete what has expired, every ten minutes."""
         while True:
-            await self.coats.reap()
+            try:
+                await self.coats.reap()
+            except CoatcheckError as error:
+                print(f"nothing reaped this time: {error}", file=sys.stderr)
             await asyncio.sleep(600)
 
 
@@ -126,9 +135,13 @@ async def client(port: int, coats: Coatcheck) -> None:
     await writer.wait_closed()
 
 
-async def main(folder: str) -> None:
+def on_files(folder: str) -> Config:
+    """Return a configuration that keeps everything in a folder."""
+    return Config(backends=("inline", "file"), filesystem_root=folder)
+
+
+async def main(config: Config) -> None:
     """Run the service and a client of it."""
-    config = Config(backends=("inline", "file"), filesystem_root=folder)
     async with Coatcheck(config) as coats:
         await coats.check()
         ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -142,7 +155,9 @@ async def main(folder: str) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        asyncio.run(main(sys.argv[1]))
+        asyncio.run(main(on_files(sys.argv[1])))
+    elif "COATCHECK_BACKENDS" in os.environ:
+        asyncio.run(main(Config.from_env()))
     else:
         with tempfile.TemporaryDirectory(prefix="coatcheck-service-") as work:
-            asyncio.run(main(work))
+            asyncio.run(main(on_files(work)))

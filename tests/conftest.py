@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.integration.wires import set_default_wire
 
 import coatcheck
 from coatcheck.backends._filesystem import Calls
@@ -24,6 +25,17 @@ NOT_OURS = (
 )
 # The blocking API has one thread for as long as the interpreter lives.
 LASTING_THREADS = {"coatcheck-sync"}
+
+
+def pytest_addoption(parser):
+    """Let the tests of S3 run on either wire."""
+    parser.addoption("--wire", choices=("auto", "sdk"), default="auto")
+
+
+def pytest_configure(config):
+    """Make the chosen wire what S3Config says unless told otherwise."""
+    set_default_wire(config.getoption("--wire"))
+
 
 settings.register_profile(
     "ci",

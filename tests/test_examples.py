@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.integration import servers
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
@@ -52,8 +54,23 @@ def test_quickstart_refuses_what_is_no_folder():
 
 def test_service(tmp_path):
     """The service answers with addresses, refuses bad orders, and ends."""
-    lines = run("service.py", tmp_path).splitlines()
-    assert lines[0].startswith("file://default/result.")
+    check_service(run("service.py", tmp_path), "file")
+
+
+def test_service_on_s3(tmp_path, monkeypatch):
+    """The same on a real store, by configuration alone."""
+    with servers.seaweedfs(tmp_path) as url:
+        for name, text in servers.CREDENTIALS.items():
+            monkeypatch.setenv(name, text)
+        monkeypatch.setenv("COATCHECK_BACKENDS", "s3")
+        monkeypatch.setenv("COATCHECK_S3__ENDPOINT_URL", url)
+        monkeypatch.setenv("COATCHECK_S3__CREATE_BUCKETS", "true")
+        check_service(run("service.py"), "s3")
+
+
+def check_service(output, scheme):
+    lines = output.splitlines()
+    assert lines[0].startswith(f"{scheme}://default/result.")
     assert lines[0].endswith("holds {'total': 100000.0}")
     assert lines[1].endswith("holds {'total': 200000.0}")
     assert "this order cannot be taken" in lines[2]
@@ -88,3 +105,15 @@ def test_quickstart_on_s3():
     assert "32 MiB verified by digest" in output
     assert "opened the report without credentials" in output
     assert "later: StashNotFound" in output
+
+
+def test_links(tmp_path):
+    """Links to files are opened by plain HTTP and by retrieve, until they expire."""
+    output = run("links.py", tmp_path)
+    size = (EXAMPLES / "links.py").stat().st_size
+    assert f"{size} bytes by plain HTTP, text/x-python" in output
+    assert "claimed 'report' and 'film', verified by digest" in output
+    assert "later: no stash at 'http://127.0.0.1:" in output
+    assert "share link expired" in output
+    assert "?t=" not in output
+    assert list(tmp_path.glob("jobs/*"))

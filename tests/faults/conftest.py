@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.integration import servers
 
 FOLDER = Path(__file__).parent
 
@@ -29,3 +30,12 @@ def programme():
         return report
 
     return run
+
+
+@pytest.fixture
+def seaweed(tmp_path, monkeypatch):
+    """SeaweedFS, for one test, and the credentials for it."""
+    for name, text in servers.CREDENTIALS.items():
+        monkeypatch.setenv(name, text)
+    with servers.seaweedfs(tmp_path) as url:
+        yield url

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from coatcheck import Coatcheck, Config
+from coatcheck import Coatcheck, Config, S3Config
 
 MIB = 1024 * 1024
 
@@ -34,8 +34,13 @@ async def chunks(total: int):
         yield piece
 
 
-async def flow(work: Path, total: int) -> dict[str, float]:
-    config = Config(backends=("file",), filesystem_root=str(work / "root"))
+def config_for(work: Path, endpoint: str | None) -> Config:
+    if endpoint is None:
+        return Config(backends=("file",), filesystem_root=str(work / "root"))
+    return Config(s3=S3Config(endpoint_url=endpoint, create_buckets=True))
+
+
+async def flow(work: Path, total: int, config: Config) -> dict[str, float]:
     async with Coatcheck(config) as cc:
         # What one small stream needs is what the library itself needs.
         small = await cc.create_stream("small", chunks(2 * MIB))
@@ -56,10 +61,12 @@ async def flow(work: Path, total: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--mib", type=int, default=1024)
+    parser.add_argument("--endpoint", help="an S3 store; files without it")
     options = parser.parse_args()
     work = Path(tempfile.mkdtemp(prefix="coatcheck-memory-"))
     try:
-        grown = asyncio.run(flow(work, options.mib * MIB))
+        config = config_for(work, options.endpoint)
+        grown = asyncio.run(flow(work, options.mib * MIB, config))
     finally:
         shutil.rmtree(work, ignore_errors=True)
     rounded = {name: round(size, 1) for name, size in grown.items()}

@@ -33,6 +33,7 @@ from tests.integration.s3_fault_judge import (
     unexcused,
 )
 from tests.integration.s3_fault_kinds import FAULTS
+from tests.integration.wires import set_default_wire
 
 from coatcheck.backends._s3 import _bucket, _client
 
@@ -133,7 +134,9 @@ def main() -> None:
     parser.add_argument("--operations", default="", help="a part of their names")
     parser.add_argument("--skip", default="none", help="a part of their names")
     parser.add_argument("--faults", default="", help="a part of their names")
+    parser.add_argument("--wire", choices=("auto", "sdk"), default="auto")
     options = parser.parse_args()
+    set_default_wire(options.wire)
     os.environ.update(servers.CREDENTIALS, AWS_EC2_METADATA_DISABLED="true")
     _client._CONNECT_SECONDS = _client._READ_SECONDS = 3
     _bucket._DELETE_STEP = PER_REQUEST

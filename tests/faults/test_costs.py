@@ -50,6 +50,14 @@ def test_streams_need_constant_memory(programme, mib):
     assert max(report["extra MiB"].values()) <= 64
 
 
+@pytest.mark.parametrize("mib", [100, pytest.param(1024, marks=pytest.mark.faults)])
+@pytest.mark.timeout(600)
+def test_streams_need_constant_memory_on_s3(programme, seaweed, mib):
+    """In parts and out again, a stream takes no more on SeaweedFS."""
+    report = programme("memory", "--mib", mib, "--endpoint", seaweed)
+    assert max(report["extra MiB"].values()) <= 64
+
+
 def seconds_of(code: str) -> float:
     begun = time.perf_counter()
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.integration import servers
 
 
 def check_race(report):
@@ -39,12 +38,9 @@ def test_many_processes_create(programme):
 
 
 @pytest.mark.faults
-def test_many_processes_create_on_s3(programme, tmp_path, monkeypatch):
+def test_many_processes_create_on_s3(programme, seaweed):
     """16 processes, 40 rounds, on SeaweedFS."""
-    for name, text in servers.CREDENTIALS.items():
-        monkeypatch.setenv(name, text)
-    with servers.seaweedfs(tmp_path) as url:
-        check_race(programme("race", "--endpoint", url))
+    check_race(programme("race", "--endpoint", seaweed))
 
 
 @pytest.mark.faults

@@ -9,9 +9,10 @@ from tests.integration.s3_fault_kinds import FAULTS
 
 @pytest.mark.faults
 @pytest.mark.timeout(3600)
-def test_every_operation_against_every_fault(programme):
+@pytest.mark.parametrize("wire", ["auto", "sdk"])
+def test_every_operation_against_every_fault(programme, wire):
     """No call lies about its effect, hangs, or leaves anything behind."""
-    report = programme("s3")
+    report = programme("s3", "--wire", wire)
     assert report["cells"] >= len(OPERATIONS) * len(FAULTS)
     assert report["longest call"][-1] < report["bound"]
     assert report["violations"] == []

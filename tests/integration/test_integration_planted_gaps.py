@@ -188,7 +188,8 @@ async def test_the_wait_for_a_connection_is_bounded(monkeypatch):
     """When every connection is held, the next caller is told after a while."""
     monkeypatch.setattr(_backend, "_SLOT_SECONDS", 0.01)
     config = S3Config(endpoint_url="http://127.0.0.1:9", max_pool_connections=1)
-    async with S3Backend(config) as backend, backend.slot():
+    async with S3Backend(config) as backend:
+        await backend.take_slot()
         with anyio.fail_after(10), pytest.raises(AtCapacity):
             await backend.take_slot()
 
@@ -220,16 +221,16 @@ async def test_a_body_that_is_left_frees_its_connection(opened):
 async def test_a_body_does_not_go_on_with_another_object(opened, monkeypatch):
     """A body that breaks off and was replaced meanwhile is damaged."""
     async with opened() as (bucket, proxy):
-        client = bucket.backend.clients.talking
-        get = client.get_object
+        clients = bucket.backend.clients
+        call = clients.call
 
-        async def replace_and_get(**parameters):
+        async def replace_and_call(operation, parameters):
             if "Range" in parameters:
                 await bucket.put("long", b"\1" * (4 * MIB))
-            return await get(**parameters)
+            return await call(operation, parameters)
 
         await bucket.put("long", bytes(4 * MIB))
-        monkeypatch.setattr(client, "get_object", replace_and_get)
+        monkeypatch.setattr(clients, "call", replace_and_call)
         proxy.plan(Truncate(bytes_of_body=MIB), match=is_get)
         with pytest.raises(IntegrityError, match="replaced or deleted"):
             async with bucket.get("long") as reader:

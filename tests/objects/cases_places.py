@@ -6,7 +6,7 @@ from contextlib import aclosing
 from datetime import timedelta
 
 import pytest
-from tests.objects.stage import MIB, case, keys, pattern, stream
+from tests.objects.stage import MIB, case, fetched, keys, pattern, stream
 
 from coatcheck.errors import (
     Closed,
@@ -355,9 +355,9 @@ class LinksCases:
                 await it.plain().presigned_object_url("GET", key)
             return
         url = await it.plain().presigned_object_url("GET", key)
-        status, body = await it.subject.fetched(url)
+        status, body = await fetched(url)
         assert (status, body) == (200, b"for everybody")
-        status, _ = await it.subject.fetched(url.replace("everybody", "x")[:-8])
+        status, _ = await fetched(url.replace("everybody", "x")[:-8])
         assert status in (400, 401, 403)
 
     @case

@@ -51,10 +51,6 @@ class Subject:
         """Tell whether the storage can hold this canonical key; all can, by default."""
         return True
 
-    async def fetched(self, url):
-        """Return the status and body that a URL gives to anybody."""
-        return await to_thread.run_sync(_fetched, url)
-
     def backend(self):
         raise AssertionError("a subject opens a backend, or overrides opened()")
 
@@ -132,6 +128,11 @@ async def stream(body, step=1000):
 async def keys(session, *args, **options):
     """Return what a scan lists."""
     return [entry.key async for entry in session.scan(*args, **options)]
+
+
+async def fetched(url):
+    """Return the status and body that a URL gives to anybody."""
+    return await to_thread.run_sync(_fetched, url)
 
 
 def _fetched(url):

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coatcheck.errors import IntegrityError, InvalidInput
-from coatcheck.payloads._body import CHUNK, open_source, whole_bytes
+from coatcheck.payloads._body import CHUNK, open_source, size_of, whole_bytes
 
 untimed = settings(deadline=None)
 
@@ -292,3 +292,25 @@ async def test_a_declared_size_is_exact(chunks, declared):
         return
     with pytest.raises(IntegrityError):
         await read(Feed(*chunks), declared)
+
+
+@pytest.mark.asyncio
+async def test_what_is_to_come_can_be_known_before(tmp_path):
+    """Bytes, paths and files that can seek tell how much is left, and stay there."""
+    path = tmp_path / "body"
+    path.write_bytes(b"0123456789")
+    assert await size_of(b"123") == 3
+    assert await size_of(bytearray(4)) == 4
+    assert await size_of(memoryview(bytes(16)).cast("I")) == 16
+    assert await size_of(path) == 10
+    with path.open("rb") as file:
+        file.seek(4)
+        assert await size_of(file) == 6
+        assert file.tell() == 4
+        file.seek(20)
+        assert await size_of(file) == 0
+    assert await size_of(Feed(b"x")) is None
+    read_end, write_end = os.pipe()
+    with os.fdopen(read_end, "rb") as pipe:
+        os.close(write_end)
+        assert await size_of(pipe) is None

@@ -35,6 +35,8 @@ FILES = "backends/_filesystem"
 S3 = "backends/_s3"
 HTTPS = "backends/_https"
 S3_GAPS = "integration/test_integration_planted_gaps.py"
+TRAFFIC = "stashes/test_traffic.py"
+CACHING = "stashes/test_caching.py"
 FILES_GAPS = "backends/test_backends_planted_gaps.py"
 
 ON_FILES = (
@@ -155,7 +157,7 @@ ON_S3 = (
     defect(
         "Update has no condition",
         f"{S3}/_conditions.py",
-        'return {"IfMatch": f\'"{mode.etag}"\'}',
+        'return {"IfMatch": quoted(mode.etag)}',
         "return {}",
         f"{S3_GAPS}::test_conditions_are_sent",
     ),
@@ -216,18 +218,13 @@ ON_S3 = (
     defect(
         "keys are escaped twice",
         f"{S3}/_requests.py",
-        "                Bucket=self._name, **self.owner(), **parameters\n",
+        '{"Bucket": self._name, **self.owner(), **parameters}\n',
         """\
-                Bucket=self._name,
-                **self.owner(),
-                **(
-                    parameters
-                    | {
-                        name: __import__("urllib.parse").parse.quote(parameters[name])
-                        for name in ("Key",)
-                        if name in parameters
-                    }
-                ),
+{"Bucket": self._name, **self.owner(), **parameters} | {
+            name: __import__("urllib.parse").parse.quote(parameters[name])
+            for name in ("Key",)
+            if name in parameters
+        }
 """,
         f"{S3_GAPS}::test_keys_are_escaped_once",
     ),
@@ -240,23 +237,23 @@ ON_S3 = (
     ),
     defect(
         "a body that was not read keeps its connection",
-        f"{S3}/_reads.py",
+        f"{S3}/_chunks.py",
         "            self._body.close()\n",
         "",
         f"{S3_GAPS}::test_a_body_that_is_left_frees_its_connection",
     ),
     defect(
         "a body that broke off goes on with another object",
-        f"{S3}/_reads.py",
-        "await self.open(Range=span, IfMatch=f'\"{self._etag}\"')",
+        f"{S3}/_chunks.py",
+        "await self.open(Range=span, IfMatch=quoted(etag))",
         "await self.open(Range=span)",
         f"{S3_GAPS}::test_a_body_does_not_go_on_with_another_object",
     ),
     defect(
         "a write without an answer is said not to be done",
         f"{S3}/_errors.py",
-        "outcome = Outcome.UNKNOWN if unknown else Outcome.NOT_APPLIED",
-        "outcome = Outcome.NOT_APPLIED",
+        "Outcome.UNKNOWN if self._writes and sent else Outcome.NOT_APPLIED",
+        "Outcome.NOT_APPLIED",
         f"{S3_GAPS}::test_a_write_whose_answer_broke_off_is_asked_for",
     ),
     defect(
@@ -265,6 +262,68 @@ ON_S3 = (
         'if not response.get("IsTruncated") or not token:\n',
         "if token is None or token:\n",
         "integration/test_s3_contract.py::TestMoto::test_many_objects_come_page_by_page",
+    ),
+)
+
+WIRE = f"{S3}/_wire"
+WIRE_TESTS = "backends/s3/test_wire_answers.py"
+
+ON_WIRE = (
+    defect(
+        "a refused condition is sent again",
+        f"{WIRE}/_wire.py",
+        '(412, "PreconditionFailed")})',
+        "})",
+        f"{WIRE_TESTS}::test_a_refused_condition_is_not_sent_again",
+    ),
+    defect(
+        "the wire follows redirects",
+        f"{WIRE}/_wire.py",
+        "allow_redirects=False",
+        "allow_redirects=True",
+        f"{WIRE_TESTS}::test_a_bucket_elsewhere_is_left_to_the_sdk",
+    ),
+    defect(
+        "the wire undoes compression",
+        f"{WIRE}/_sdk.py",
+        "auto_decompress=False",
+        "auto_decompress=True",
+        f"{WIRE_TESTS}::test_compression_that_nobody_asked_for_is_not_undone",
+    ),
+    defect(
+        "a refused attempt counts as one that may have been done",
+        f"{WIRE}/_wire.py",
+        "        if status in _REFUSED:\n",
+        "        if status not in range(1000):\n",
+        f"{WIRE_TESTS}::test_expired_credentials_are_told",
+    ),
+    defect(
+        "role credentials are not refreshed",
+        f"{WIRE}/_wire.py",
+        "await self._sign(request, base, await give())",
+        "await self._sign(request, base, give.__self__._frozen_credentials)",
+        f"{WIRE_TESTS}::test_role_credentials_rotate_in_mid_run",
+    ),
+    defect(
+        "a day's signing key is used for ever",
+        f"{WIRE}/_signer.py",
+        "if self._key_for != (secret, day, region):",
+        "if self._key_for is None:",
+        "backends/s3/test_wire_signer.py::test_a_days_key_is_not_used_for_another",
+    ),
+    defect(
+        "keys are escaped as in queries",
+        f"{WIRE}/_outgoing.py",
+        'quote(parameters["Key"], safe="/~")',
+        'quote(parameters["Key"], safe="/~+")',
+        "backends/s3/test_wire_requests.py::test_requests_are_the_sdks[head-pl+us]",
+    ),
+    defect(
+        "links to a region name the global host",
+        f"{S3}/_client.py",
+        'context["use_global_endpoint"] = False',
+        "context.get('use_global_endpoint')",
+        "backends/s3/test_wire_requests.py::test_links_stay_in_their_region",
     ),
 )
 
@@ -401,8 +460,8 @@ ON_PAYLOADS = (
     defect(
         "everything runs at once",
         "payloads/_parallel.py",
-        "for _ in range(at_once):",
-        "for _ in range(at_once * 1000):",
+        "workers = iter(range(at_once))",
+        "workers = iter(range(at_once * 1000))",
         "payloads/test_payloads_planted_gaps.py::test_no_more_calls_run_than_allowed",
     ),
 )
@@ -498,7 +557,7 @@ ON_STASHES = (
     ),
     defect(
         "the digest of a streamed stash is not compared",
-        "stashes/_store.py",
+        "stashes/_pins.py",
         "reader.pin(DigestAlgorithm.SHA256, address.sha256, size=address.size)",
         "pass",
         "stashes/test_stashes_planted_gaps.py::test_a_stream_is_held_against_its_address",
@@ -601,12 +660,191 @@ ON_OWN_LINKS = (
     ),
 )
 
+ON_TRAFFIC = (
+    defect(
+        "those who wait are cancelled with the one who works",
+        "stashes/_flights.py",
+        "        except CoatcheckError as error:\n            flight.fail(error)\n",
+        """\
+        except BaseException as error:
+            flight.began = self._attempts = self._attempts + 1
+            flight.fail(error)
+""",
+        f"{TRAFFIC}::test_a_cancelled_writer_hands_over",
+        f"{TRAFFIC}::test_a_cancelled_reader_leaves_the_others",
+    ),
+    defect(
+        "nobody takes over from the one who was cancelled",
+        "stashes/_flights.py",
+        "        finally:\n            self._go_on(flight)\n",
+        """\
+        finally:
+            if self._is_current(flight):
+                del self._under_way[flight.spot][flight.kind]
+""",
+        "stashes/test_flights.py::test_a_cancelled_worker_hands_over",
+    ),
+    defect(
+        "who is cancelled as its turn comes does not hand over",
+        "stashes/_flights.py",
+        "        if waiter.leads:\n            # It was",
+        "        if not waiter:\n            # It was",
+        "stashes/test_flights.py::test_a_promoted_waiter_that_is_cancelled_hands_over",
+    ),
+    defect(
+        "a failure is told to those who came after its attempt began",
+        "stashes/_flights.py",
+        "[each for each in self.waiters if each.asked < self.began]",
+        "list(self.waiters)",
+        f"{TRAFFIC}::test_what_was_created_elsewhere_meanwhile_is_found",
+        f"{TRAFFIC}::test_a_failed_write_is_tried_once_more_for_the_others",
+    ),
+    defect(
+        "one error is raised in many tasks",
+        "stashes/_flights.py",
+        "raise _own(waiter.failure) from waiter.failure",
+        "raise waiter.failure",
+        "stashes/test_flights.py::test_everybody_raises_an_error_of_his_own",
+    ),
+    defect(
+        "creates of different payloads are one write",
+        "stashes/_traffic.py",
+        "    return place.scheme, place.bucket, place.prefix + key\n",
+        "    return place.scheme, place.bucket, place.prefix + key.split('.')[0]\n",
+        f"{TRAFFIC}::test_what_is_not_equal_is_written",
+    ),
+    defect(
+        "creates with different expiries are one write",
+        "stashes/_traffic.py",
+        "                spot, expires, lambda:",
+        "                spot, None, lambda:",
+        f"{TRAFFIC}::test_of_different_expiries_the_latest_holds",
+    ),
+    defect(
+        "a create takes the deadline of a write that began long before",
+        "stashes/_traffic.py",
+        "return asked is None or satisfies(expires, standing.deadline, asked)",
+        "return True",
+        f"{TRAFFIC}::test_a_create_lives_as_long_as_if_it_were_alone",
+    ),
+    defect(
+        "a read is joined after a delete",
+        "stashes/_traffic.py",
+        "        self._gets.forget(spot)\n",
+        "",
+        f"{TRAFFIC}::test_what_was_changed_meanwhile_is_read_anew",
+        f"{CACHING}::test_a_read_that_a_delete_overtakes_is_not_kept",
+    ),
+    defect(
+        "calls go deep before their turn",
+        "stashes/_traffic.py",
+        "        if turns.is_free(1):\n",
+        "        if turns:\n",
+        f"{TRAFFIC}::test_who_waits_for_a_turn_has_not_gone_deep",
+    ),
+    defect(
+        "memory takes part",
+        "stashes/_store.py",
+        "            if bucket.is_immediate:\n                standing",
+        "            if not bucket:\n                standing",
+        f"{TRAFFIC}::test_memory_takes_no_part",
+    ),
+    defect(
+        "memory serves past the deadline",
+        "stashes/_cache.py",
+        "        not is_expired(info.deadline, now)\n        and renewed",
+        "        info.deadline is not None\n        and renewed",
+        f"{CACHING}::test_a_hit_honours_the_deadline",
+        "stashes/test_cache.py::test_nothing_is_served_at_its_deadline",
+    ),
+    defect(
+        "reads from memory never renew",
+        "stashes/_cache.py",
+        "        and renewed(info.expiry, info.deadline, now) is None\n",
+        "",
+        f"{CACHING}::test_a_hit_counts_for_time_to_idle",
+    ),
+    defect(
+        "what is in memory is never stale",
+        "stashes/_cache.py",
+        "            now - claimed.asked >= self._ttl\n            or monotonic()",
+        "            now is None\n            or monotonic()",
+        f"{CACHING}::test_anothers_delete_is_unseen_for_at_most_the_ttl",
+    ),
+    defect(
+        "a clock that is set back keeps what is in memory",
+        "stashes/_cache.py",
+        "            or monotonic() - claimed.ticks >= self._seconds\n",
+        "",
+        "stashes/test_cache.py::test_a_clock_that_is_set_back_does_not_stretch_the_ttl",
+    ),
+    defect(
+        "a body is kept that was held against nothing",
+        "stashes/_store.py",
+        "                pin_to(reader, address)\n                return await reader.read()",
+        "                return await reader.read()",
+        f"{CACHING}::test_only_what_was_verified_is_kept",
+    ),
+    defect(
+        "memory does not look at what an address pins",
+        "stashes/_cache.py",
+        "if entry.pins != pins or not is_as_read(claimed.info, now):",
+        "if not is_as_read(claimed.info, now):",
+        f"{CACHING}::test_bytes_are_served_only_to_the_pins_they_were_held_against",
+    ),
+    defect(
+        "memory has no bound",
+        "stashes/_cache.py",
+        "        self._used += weight\n",
+        "",
+        "stashes/test_cache.py::test_the_one_not_used_for_longest_goes_first",
+        f"{CACHING}::test_the_bound_on_bytes_is_kept",
+    ),
+    defect(
+        "a delete leaves what is in memory",
+        "stashes/_traffic.py",
+        "            self._cache.forget(spot)\n",
+        "            pass\n",
+        f"{CACHING}::test_our_own_changes_are_seen_at_once",
+    ),
+    defect(
+        "creates of many hold any number of bytes",
+        "stashes/_batches.py",
+        "                    await portion.take(len(draft.encoded.body))\n",
+        "",
+        "stashes/test_batches.py::test_creates_hold_few_bytes",
+    ),
+    defect(
+        "retrieves of many hold any number of bytes",
+        "stashes/_budget.py",
+        "            raise NoRoom(size)\n",
+        "            budget.change(0)\n",
+        "stashes/test_batches.py::test_retrieves_hold_few_bytes",
+    ),
+    defect(
+        "a body is decompressed without room for it",
+        "stashes/_store.py",
+        "            portion.fit(len(stored) + size_in_frame(stored, unknown=limit))\n",
+        "            portion.fit(len(stored))\n",
+        "stashes/test_batches.py::test_what_is_compressed_takes_room_for_all_of_it",
+    ),
+    defect(
+        "who is cancelled while it waits for bytes keeps them",
+        "stashes/_budget.py",
+        "                self.change(-size)\n",
+        "                pass\n",
+        "stashes/test_budget.py::test_who_is_cancelled_holds_nothing",
+    ),
+)
+
 DEFECTS = (
     *ON_FILES,
     *ON_S3,
+    *ON_WIRE,
     *ON_LINKS,
     *ON_PAYLOADS,
     *ON_EXPIRY,
     *ON_STASHES,
     *ON_OWN_LINKS,
+    *ON_TRAFFIC,
 )

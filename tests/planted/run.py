@@ -1,6 +1,6 @@
 """Plant each defect in a copy of the project; its tests must fail there.
 
-python -m tests.planted.run [name ...]
+python -m tests.planted.run [--s3] [name ...]
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.planted.defects import DEFECTS
+from tests.planted.defects import DEFECTS, ON_S3
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,7 +33,13 @@ FAILED = re.compile(r"\b[1-9]\d* failed\b")
 
 
 def main(names: list[str]) -> int:
-    """Plant the defects of these names, all without any; return the exit code."""
+    """Plant the defects of these names, all without any; return the exit code.
+
+    `--s3` stands for those in the way to S3.
+    """
+    if "--s3" in names:
+        names = [name for name in names if name != "--s3"]
+        names += [defect.name for defect in ON_S3]
     unknown = set(names) - {defect.name for defect in DEFECTS}
     if unknown:
         print(f"no such defect: {', '.join(sorted(unknown))}")

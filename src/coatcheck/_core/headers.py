@@ -34,6 +34,7 @@ WRITE_ID: Final = "x-cc-write-id"
 # quote never escapes letters, digits and `_.-~`; `%` is the one it must not spare.
 _UNESCAPED = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 _SECONDS = re.compile(r"[0-9]{1,5}")
+_PLAIN = re.compile(r"[!-$&-~]+")
 _ESCAPED = re.compile(r"(?:[\x20-\x24\x26-\x7e]|%[0-9A-Fa-f]{2})*")
 
 
@@ -43,6 +44,8 @@ def escape(text: str) -> str:
     Everything outside printable ASCII and `%` itself is percent-encoded as UTF-8,
     as objectstore's clients do; so are spaces at either end, which HTTP would drop.
     """
+    if _PLAIN.fullmatch(text):
+        return text
     escaped = quote_from_bytes(text.encode(), safe=_UNESCAPED)
     body = escaped.strip(" ")
     lead = len(escaped) - len(escaped.lstrip(" "))

@@ -157,6 +157,9 @@ class PutInfo:
     """How a payload became bytes: `msgpack` or `raw`."""
     sha256: str | None = None
     """SHA-256 of the bytes when the caller knows it, so that nothing hashes twice."""
+    md5: str | None = None
+    """MD5 of the bytes when the caller knows it, in lower-case hex; it is sent along
+    for the store to check and kept nowhere."""
     pinned: bool = False
     """The content is pinned by a digest in its address or row, so that the driver
     need not compute a SHA-256 of its own."""
@@ -185,8 +188,12 @@ class PutInfo:
         _check_pattern("write_id", self.write_id, _CUSTOM_CLASS)
         _check_text("origin", self.origin)
         _check_text("filename", self.filename)
-        if self.sha256 is not None and not _is_sha256(self.sha256):
+        if self.sha256 is not None and not _is_digest(
+            self.sha256, DigestAlgorithm.SHA256
+        ):
             raise InvalidInput("sha256 must be 64 lower-case hex digits")
+        if self.md5 is not None and not _is_digest(self.md5, DigestAlgorithm.MD5):
+            raise InvalidInput("md5 must be 32 lower-case hex digits")
         if (self.expiry is None) != (self.deadline is None):
             raise InvalidInput("expiry and deadline stand together or not at all")
         for what in ("deadline", "created"):
@@ -205,13 +212,16 @@ class PutInfo:
 
 
 _CUSTOM_CLASS = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_DESCRIBED = tuple(each.name for each in fields(PutInfo) if each.name != "pinned")
+_DESCRIBED = tuple(
+    each.name for each in fields(PutInfo) if each.name not in ("pinned", "md5")
+)
 _COPIED = tuple(name for name in _DESCRIBED if name != "write_id")
 
 
-def _is_sha256(digest: object) -> bool:
-    length = DigestAlgorithm.SHA256.hex_length
-    return isinstance(digest, str) and len(digest) == length and is_digest(digest)
+def _is_digest(text: object, algorithm: DigestAlgorithm) -> bool:
+    return (
+        isinstance(text, str) and len(text) == algorithm.hex_length and is_digest(text)
+    )
 
 
 def _check_pattern(what: str, text: object, pattern: re.Pattern[str]) -> None:

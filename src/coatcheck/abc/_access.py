@@ -24,11 +24,6 @@ class Credentials(Protocol):
         """The name under which the service knows the key."""
         ...
 
-    @property
-    def expiry_seconds(self) -> int:
-        """How long tokens are good unless they are asked for longer."""
-        ...
-
     def token_for_scope(
         self,
         usecase: str,
@@ -47,6 +42,10 @@ class Credentials(Protocol):
         Raises:
             InvalidInput: These credentials may not all of that.
         """
+        ...
+
+    def request_token(self, usecase: str, scope: Scope) -> str:
+        """Return a token for a request that is sent now, which others had, too."""
         ...
 
     def signature_for_canonical_form(self, canonical_form: str) -> str:

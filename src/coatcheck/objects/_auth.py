@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from coatcheck._core.expiry import utc_now
 from coatcheck._core.permissions import Permission
@@ -13,7 +13,6 @@ from coatcheck.errors import InvalidConfig, InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime
 
     from coatcheck._core.scopes import Scope
     from coatcheck.abc import Credentials
@@ -22,6 +21,15 @@ _EXTRA = (
     "signing tokens needs pyjwt and cryptography; install them with"
     " pip install 'coatcheck[service]'"
 )
+
+
+_MOST_ISSUED: Final = 1024
+
+
+class _Issued(NamedTuple):
+    token: str
+    at: datetime
+    until: datetime
 
 
 class SecretKey:
@@ -38,7 +46,15 @@ class SecretKey:
         InvalidInput: The name is empty, or the time is not positive.
     """
 
-    __slots__ = ("_clock", "_key", "_kid", "_pem", "expiry_seconds", "permissions")
+    __slots__ = (
+        "_clock",
+        "_issued",
+        "_key",
+        "_kid",
+        "_pem",
+        "expiry_seconds",
+        "permissions",
+    )
 
     def __init__(
         self,
@@ -55,6 +71,7 @@ class SecretKey:
         self._pem = secret_key
         self._key: Any = None
         self._clock = clock
+        self._issued: dict[tuple[str, Scope], _Issued] = {}
         self.expiry_seconds = _checked_seconds(expiry_seconds)
         self.permissions = (
             Permission.max()
@@ -64,6 +81,9 @@ class SecretKey:
 
     def __repr__(self) -> str:
         return f"SecretKey(kid={self._kid!r})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a SecretKey is not pickled; make it where it is needed")
 
     @property
     def kid(self) -> str:
@@ -106,6 +126,27 @@ class SecretKey:
             raise InvalidConfig(_EXTRA) from error
         headers = {"kid": self._kid}
         return jwt.encode(claims, self._loaded(), algorithm="EdDSA", headers=headers)
+
+    def request_token(self, usecase: str, scope: Scope) -> str:
+        """Return a token for a request that is sent now.
+
+        It is signed anew when half of its time is over; the other half is left for
+        the request, and for clocks that differ.
+
+        Raises:
+            InvalidConfig: The key is no Ed25519 key, or the extra is missing.
+        """
+        now = self._clock()
+        issued = self._issued.get((usecase, scope))
+        if issued is None or not issued.at <= now < issued.until:
+            half = timedelta(seconds=self.expiry_seconds) / 2
+            token = self.token_for_scope(usecase, scope)
+            issued = _Issued(token, now, now + half)
+            self._issued.pop((usecase, scope), None)
+            self._issued[usecase, scope] = issued
+            if len(self._issued) > _MOST_ISSUED:
+                del self._issued[next(iter(self._issued))]
+        return issued.token
 
     def signature_for_canonical_form(self, canonical_form: str) -> str:
         """Return the signature of a text in base64url without padding.

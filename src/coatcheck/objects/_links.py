@@ -77,7 +77,9 @@ class SessionLinks(BoundSession):
         """
         if method not in _READS:
             raise InvalidInput(f"only GET and HEAD are presigned, not {method!r:.20}")
-        if method == "HEAD" and self._client.service_url is None:
+        if self._client.service_url is not None:
+            self._credentials()
+        elif method == "HEAD":
             raise UnsupportedOperation("a bucket's links are for GET alone")
         stored, signer = self._stored(key), require(self._bucket, Capability.SIGN)
         with self._told("presign", metered=False, key=key, method=method):

@@ -13,6 +13,7 @@ from coatcheck.errors import InvalidInput
 from coatcheck.payloads._body import size_of
 
 from ._encoding import encoding_of
+from ._metadata import OCTETS
 from ._usecase import NONE, ZSTD, Default
 from ._writing import SessionWriting
 
@@ -210,7 +211,7 @@ class SessionMultipart(SessionWriting):
         key = key or str(uuid4())
         info = self._info(
             PutInfo(
-                content_type=content_type,
+                content_type=OCTETS if content_type is None else content_type,
                 encoding=encoding.recorded,
                 origin=origin or None,
                 filename=filename,

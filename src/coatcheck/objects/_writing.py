@@ -13,6 +13,7 @@ from coatcheck.wrappers import expiring_info
 
 from ._bound import BoundSession
 from ._encoding import Flow, encoding_of
+from ._metadata import OCTETS
 from ._sending import Sending
 from ._usecase import NONE, Default, check_threshold
 
@@ -95,7 +96,8 @@ class SessionWriting(BoundSession):
         stored = self._stored(key)
         info = self._info(
             PutInfo(
-                content_type=content_type,
+                # Stores have defaults of their own, which differ.
+                content_type=OCTETS if content_type is None else content_type,
                 origin=origin or None,
                 filename=filename,
                 custom=metadata or NOTHING,

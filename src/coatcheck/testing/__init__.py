@@ -37,7 +37,7 @@ from ._proxy_faults import (
 from ._reads import ReadsContract
 from ._rules import BucketMachine, run_machine
 from ._signing import SigningContract
-from ._stage import Contract, Stage, Subject, scenario
+from ._stage import Contract, Stage, Subject, WalkDeviation, scenario
 from ._updates import UpdatesContract
 from ._uploads import MultipartContract
 from ._writes import WritesContract
@@ -70,6 +70,7 @@ __all__ = (
     "Subject",
     "Truncate",
     "UpdatesContract",
+    "WalkDeviation",
     "WritesContract",
     "WrongLength",
     "cancel_at_every_point",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import asynccontextmanager
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import anyio
@@ -26,6 +27,14 @@ _ContractT = TypeVar("_ContractT", bound="Contract")
 BUCKET = "contract"
 
 
+class WalkDeviation(StrEnum):
+    """What a storage may be unable to do as `run_machine` expects it."""
+
+    DATES_UPLOADS = "uploads in progress are dated by a clock of its own"
+    FORGETS_UPLOADS = "an upload that is gone is not answered with NotFound"
+    FOLDERS = "nothing is created under a key that is a folder of others"
+
+
 class Subject(ABC):
     """One storage that the contract is held against; yours is a subclass.
 
@@ -37,6 +46,10 @@ class Subject(ABC):
     deviations: ClassVar[Mapping[str, str]] = {}
     """Scenarios that the storage cannot pass, by name, each with the reason. They
     are run all the same, and one that passes fails the suite."""
+
+    walk_deviations: ClassVar[Mapping[WalkDeviation, str]] = {}
+    """What `run_machine` does not hold the storage to, each with the reason. One that
+    shows nowhere fails a random walk."""
 
     def __init__(self, clock: ManualClock, folder: Path) -> None:
         self.clock = clock
@@ -73,6 +86,12 @@ class Subject(ABC):
 
     def litter(self) -> None:  # noqa: B027  # most storages leave nothing
         """Leave what a process that was killed while it wrote would leave.
+
+        Does nothing unless it is overridden.
+        """
+
+    async def discard(self) -> None:  # noqa: B027  # a folder is removed anyway
+        """Remove what the storage still keeps, when all backends are closed.
 
         Does nothing unless it is overridden.
         """
@@ -170,6 +189,7 @@ class Contract:
             yield stage
         finally:
             await stage.backend.aclose()
+            await subject.discard()
 
 
 def scenario(

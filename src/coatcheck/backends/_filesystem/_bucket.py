@@ -300,7 +300,7 @@ def _only_touches(standing: ObjectInfo, info: PutInfo, micros: int) -> bool:
         return False
     if info.write_id is not None:
         return False
-    moved = replace(info, deadline=standing.deadline, pinned=False)
+    moved = replace(info, deadline=standing.deadline, pinned=False, md5=None)
     return moved == standing.put_info() and micros != to_micros(standing.modified)
 
 

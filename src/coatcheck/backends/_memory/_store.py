@@ -35,7 +35,7 @@ _TURN: Final = 64
 _TOLD = tuple(
     each.name
     for each in fields(PutInfo)
-    if each.name not in ("pinned", "created", "deadline", "sha256", "write_id")
+    if each.name not in ("pinned", "md5", "created", "deadline", "sha256", "write_id")
 )
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from coatcheck.errors import BackendUnavailable, Outcome
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -24,28 +22,24 @@ _TOLD: Final[dict[str, tuple[str, ...]]] = {
     "list_multipart_uploads": ("Bucket",),
 }
 _NO_CONTENT: Final = 204
+_SIZED: Final = frozenset({"get_object", "head_object"})
 _EMPTY: Final = frozenset({"delete_object", "abort_multipart_upload"})
 
 
-def check_answer(
-    operation: str, response: Mapping[str, Any], what: str, *, writes: bool
-) -> None:
-    """Refuse a success that does not say what S3 says in every one.
+def is_answer(operation: str, response: Mapping[str, Any]) -> bool:
+    """Tell whether a success says what S3 says in every one.
 
-    Raises:
-        BackendUnavailable: Something that is not S3 answered.
+    Args:
+        operation: The SDK's name of what was asked for.
+        response: What the SDK made of the answer.
     """
-    found: Any = response
-    for name in _TOLD.get(operation, ()):
-        found = found.get(name) if hasattr(found, "get") else None
-    known = bool(found) or operation not in _TOLD
     if operation in _EMPTY:
         metadata = response.get("ResponseMetadata", {})
         length = metadata.get("HTTPHeaders", {}).get("content-length", "0")
-        known = metadata.get("HTTPStatusCode") == _NO_CONTENT or length == "0"
-    if not known:
-        raise BackendUnavailable(
-            f"{what}: something that is not S3 answered; see S3Config.endpoint_url",
-            backend="s3",
-            outcome=Outcome.UNKNOWN if writes else Outcome.NOT_APPLIED,
-        )
+        return bool(metadata.get("HTTPStatusCode") == _NO_CONTENT or length == "0")
+    if operation in _SIZED and "ContentLength" not in response:
+        return False
+    found: Any = response
+    for name in _TOLD.get(operation, ()):
+        found = found.get(name) if hasattr(found, "get") else None
+    return bool(found) or operation not in _TOLD

@@ -7,16 +7,13 @@ sent are counted where they leave.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
 
 
 class Attempts:
     """The attempts of one call that may have reached the store."""
+
+    __slots__ = ("sent",)
 
     def __init__(self) -> None:
         self.sent = 0
@@ -25,15 +22,18 @@ class Attempts:
 _current: ContextVar[Attempts | None] = ContextVar("coatcheck_attempts", default=None)
 
 
-@contextmanager
-def counted() -> Generator[Attempts]:
+class counted:  # noqa: N801  # reads as a verb after `with`
     """Count the attempts of the calls in the block."""
-    attempts = Attempts()
-    token = _current.set(attempts)
-    try:
-        yield attempts
-    finally:
-        _current.reset(token)
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> Attempts:
+        attempts = Attempts()
+        self._token = _current.set(attempts)
+        return attempts
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)
 
 
 def count(sent: int) -> None:

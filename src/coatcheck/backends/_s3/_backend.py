@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -22,7 +21,7 @@ from ._client import Clients
 from ._errors import s3_errors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import Callable, Mapping
 
     from coatcheck.abc import Backend, Bucket
 
@@ -60,6 +59,7 @@ class S3Backend(AsyncResource):
         self.keeps_conditions: bool | None = None
         self._clock = clock
         self._offset = timedelta(0)
+        self._last_date = ""
         self._slots = anyio.Semaphore(self.config.max_pool_connections)
 
     def bucket(self, name: str, prefix: str = "") -> Bucket:
@@ -71,35 +71,40 @@ class S3Backend(AsyncResource):
 
     async def check(self) -> None:
         self._check_open()
-        async with self.slot():
-            try:
-                with s3_errors("list the buckets for", "", ""):
-                    await self.clients.talking.list_buckets()
-            except AccessDenied:
-                # The credentials are good, though not for this.
-                return
+        await self.take_slot()
+        try:
+            with s3_errors("list the buckets for", "", ""):
+                await self.clients.talking.list_buckets()
+        except AccessDenied:
+            # The credentials are good, though not for this.
+            return
+        finally:
+            self.give_slot()
 
     def check_open(self) -> None:
         """Raise Closed when the backend is not open here."""
         self._check_open()
 
-    @asynccontextmanager
-    async def slot(self) -> AsyncGenerator[None]:
-        """Hold one of the pool's connections.
+    async def take_slot(self) -> None:
+        """Take one of the pool's connections, which is given back with `give_slot`.
 
         The client's own pool would wait for one without an end.
 
         Raises:
             AtCapacity: None came free in time.
         """
-        await self.take_slot()
-        try:
-            yield
-        finally:
-            self.give_slot()
+        if not self.take_free_slot():
+            await self._wait_for_slot()
 
-    async def take_slot(self) -> None:
-        """Take one of the pool's connections; see `slot`."""
+    def take_free_slot(self) -> bool:
+        """Take a connection if one is free; return whether it was."""
+        try:
+            self._slots.acquire_nowait()
+        except anyio.WouldBlock:
+            return False
+        return True
+
+    async def _wait_for_slot(self) -> None:
         with anyio.move_on_after(_SLOT_SECONDS):
             await self._slots.acquire()
             return
@@ -117,8 +122,9 @@ class S3Backend(AsyncResource):
     def note_date(self, response: Mapping[str, Any]) -> None:
         """Set the clock by the Date header of an answer."""
         text = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-        if text is None:
+        if text is None or text == self._last_date:
             return
+        self._last_date = text
         try:
             offset = parsedate_to_datetime(text) - utc_now()
         except (TypeError, ValueError):

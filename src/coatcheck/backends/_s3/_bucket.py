@@ -29,10 +29,10 @@ from coatcheck.payloads._integrity import feed
 from ._conditions import condition_of
 from ._copies import CopyingBucket
 from ._errors import s3_errors
-from ._metadata import etag_of, put_parameters
+from ._metadata import etag_of, put_parameters, quoted
 from ._multipart import base64_of
 from ._reads import S3Read
-from ._requests import is_possible
+from ._requests import MIB, is_possible
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
@@ -59,6 +59,8 @@ _CONDITIONAL: Final = frozenset(
     {Capability.CREATE, Capability.REPLACE_IF, Capability.DELETE_IF}
 )
 _DELETE_STEP: Final = 1000
+_WORTH_A_LOOK: Final = MIB
+"""Bytes from which it is asked whether they are there before they are sent."""
 
 
 class S3Bucket(CopyingBucket):
@@ -121,6 +123,8 @@ class S3Bucket(CopyingBucket):
         def is_ours(standing: ObjectInfo) -> bool:
             return standing.write_id == info.write_id
 
+        if mode is Write.CREATE and len(whole) >= _WORTH_A_LOOK:
+            await self.refuse_standing(key)
         return await self.settled(key, is_ours, mode, send)
 
     def get(
@@ -149,7 +153,7 @@ class S3Bucket(CopyingBucket):
             return
         condition: dict[str, Any] = {}
         if if_match is not None:
-            condition["IfMatch"] = f'"{if_match}"'
+            condition["IfMatch"] = quoted(if_match)
         try:
             await self.request(
                 "delete_object", "delete", key, writes=True, Key=key, **condition
@@ -281,6 +285,12 @@ class S3Bucket(CopyingBucket):
 
     async def _allowed(self, expires_in: timedelta) -> timedelta:
         """Return how long a link may live: not beyond the credentials' own end."""
+        if self.s3.config.anonymous:
+            raise UnsupportedOperation(
+                "who has no credentials (S3Config.anonymous) cannot sign links",
+                bucket=self._name,
+                backend="s3",
+            )
         if not timedelta(seconds=1) <= expires_in <= LONGEST_LINK:
             raise InvalidInput(
                 f"a link to S3 works for 1 second to 7 days, not for {expires_in}"
@@ -295,6 +305,8 @@ async def _checksum(whole: bytes, info: PutInfo) -> dict[str, str]:
     """Return the digest that the store holds the body against."""
     if info.sha256 is not None:
         return {"ChecksumSHA256": base64_of(bytes.fromhex(info.sha256))}
+    if info.md5 is not None:
+        return {"ContentMD5": base64_of(bytes.fromhex(info.md5))}
     running = md5(usedforsecurity=False)
     await feed(running, whole)
     return {"ContentMD5": base64_of(running.digest())}

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 import aioboto3
 from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
+from botocore import UNSIGNED
 from botocore.handlers import add_expect_header
 
 from coatcheck.payloads._threads import in_thread
 
 from ._attempts import count
+from ._bodies import SharedBytes
 from ._errors import was_not_sent
+from ._wire import Wire
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Mapping
     from datetime import datetime
 
     from coatcheck.config import S3Config
@@ -44,6 +49,8 @@ class _CheckedSession(AIOHTTPSession):
 
     async def send(self, request: Any) -> Any:
         count(+1)
+        if type(request.body) is io.BytesIO:
+            request.body = SharedBytes(request.body.getvalue())
         try:
             return await super().send(request)
         except Exception as error:
@@ -72,6 +79,7 @@ class Clients:
         self._config = config
         self._session = session
         self._stack = AsyncExitStack()
+        self._wire: Wire | None = None
         self.talking: Any = client
         self.signing: Any = client
 
@@ -89,6 +97,7 @@ class Clients:
                 # With it a store that accepts and stays silent is waited for without
                 # an end, since time counts only from the answer to the expectation.
                 self.talking.meta.events.unregister("before-call.s3", add_expect_header)
+                await self._open_wire()
             if public is not None:
                 self.signing = await self._enter(public)
         except BaseException:
@@ -97,7 +106,34 @@ class Clients:
 
     async def close(self) -> None:
         """Close what was opened here."""
+        self._wire = None
         await self._stack.aclose()
+
+    async def call(
+        self, operation: str, parameters: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Make a request: on the wire when it can, else as the SDK does.
+
+        Args:
+            operation: The SDK's name of it.
+            parameters: What the SDK is given.
+        """
+        if self._wire is not None:
+            answer = await self._wire.call(operation, parameters)
+            if answer is not None:
+                return answer
+        answered: Mapping[str, Any] = await getattr(self.talking, operation)(
+            **parameters
+        )
+        return answered
+
+    async def _open_wire(self) -> None:
+        if self._config.wire == "sdk":
+            return
+        wire = Wire(self.talking, anonymous=self._config.anonymous)
+        await wire.open()
+        self._stack.push_async_callback(wire.close)
+        self._wire = wire
 
     def _warm_up(self) -> None:
         """Make a client in this thread's own loop.
@@ -113,7 +149,11 @@ class Clients:
         asyncio.run(make())
 
     async def _enter(self, endpoint_url: str | None) -> Any:
-        return await self._stack.enter_async_context(self._make(endpoint_url))
+        client = await self._stack.enter_async_context(self._make(endpoint_url))
+        client.meta.events.register_first(
+            "before-endpoint-resolution.s3", _stay_in_region
+        )
+        return client
 
     def _make(self, endpoint_url: str | None) -> Any:
         config = self._config
@@ -127,7 +167,7 @@ class Clients:
             endpoint_url=endpoint_url,
             verify=config.ca_bundle,
             config=AioConfig(
-                signature_version="s3v4",
+                signature_version=UNSIGNED if config.anonymous else "s3v4",
                 s3={"addressing_style": config.addressing_style},
                 retries={"mode": "standard", "max_attempts": _ATTEMPTS},
                 max_pool_connections=config.max_pool_connections,
@@ -150,3 +190,12 @@ class Clients:
             await credentials.get_frozen_credentials()
         end: datetime | None = getattr(credentials, "_expiry_time", None)
         return end
+
+
+def _stay_in_region(context: dict[str, Any], **_: Any) -> None:
+    """Let links name the bucket's own region.
+
+    The SDK signs them for the global host, which redirects for a day after a bucket
+    was made, and nobody follows a redirect with a signature.
+    """
+    context["use_global_endpoint"] = False

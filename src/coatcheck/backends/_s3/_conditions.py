@@ -29,6 +29,7 @@ from coatcheck.errors import (
 )
 
 from ._errors import code_of
+from ._metadata import quoted
 from ._requests import RequestingBucket, receipt_of
 from ._shield import to_completion
 
@@ -129,11 +130,20 @@ class ConditionalBucket(RequestingBucket):
             await anyio.sleep(_PAUSE * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311
         raise BackendUnavailable(
             f"object {key!a} in bucket {self._name!a} is written by others all the"
-            " time; try again",
+            " time, or is a folder to the store; try again, or take another key",
             bucket=self._name,
             key=key,
             backend="s3",
         )
+
+    async def refuse_standing(self, key: str) -> None:
+        """Refuse to create what stands there already, before its bytes are sent.
+
+        Raises:
+            AlreadyExists: An object stands there.
+        """
+        if await self.standing(key) is not None:
+            raise self._refused(key, Write.CREATE)
 
     async def _own(
         self, key: str, is_ours: Callable[[ObjectInfo], bool], error: CoatcheckError
@@ -226,5 +236,5 @@ class ConditionalBucket(RequestingBucket):
 def condition_of(mode: WriteMode) -> dict[str, str]:
     """Return a mode as the SDK's parameter."""
     if isinstance(mode, Update):
-        return {"IfMatch": f'"{mode.etag}"'}
+        return {"IfMatch": quoted(mode.etag)}
     return {"IfNoneMatch": "*"} if mode is Write.CREATE else {}

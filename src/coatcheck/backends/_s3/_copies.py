@@ -12,7 +12,7 @@ from coatcheck.abc import innermost
 from coatcheck.errors import PreconditionFailed, UnsupportedOperation
 from coatcheck.payloads._parallel import in_parallel
 
-from ._metadata import etag_of, kept_by_update, put_parameters
+from ._metadata import etag_of, kept_by_update, put_parameters, quoted
 from ._multipart import upload_parameters
 from ._requests import LIMITS, MIB
 from ._shield import to_completion
@@ -90,7 +90,7 @@ class CopyingBucket(StreamingBucket, ABC):
             **put_parameters(info),
             **self.encryption(),
             "CopySource": {"Bucket": source.name, "Key": standing.key},
-            "CopySourceIfMatch": f'"{standing.etag}"',
+            "CopySourceIfMatch": quoted(standing.etag),
             "MetadataDirective": "REPLACE",
         }
         if "Tagging" in parameters:
@@ -156,7 +156,7 @@ class CopyingBucket(StreamingBucket, ABC):
             **upload_parameters(upload),
             PartNumber=number,
             CopySource={"Bucket": source.name, "Key": standing.key},
-            CopySourceIfMatch=f'"{standing.etag}"',
+            CopySourceIfMatch=quoted(standing.etag),
             CopySourceRange=f"bytes={start}-{stop - 1}",
         )
         etag = etag_of(response.get("CopyPartResult", {}))

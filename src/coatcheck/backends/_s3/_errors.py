@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
@@ -32,8 +31,12 @@ from coatcheck.errors import (
     UnsupportedOperation,
 )
 
+from ._answers import is_answer
+
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Mapping
+    from types import TracebackType
+    from typing import Self
 
     from ._attempts import Attempts
 
@@ -125,15 +128,7 @@ _LOST: Final = (
 )
 
 
-@contextmanager
-def s3_errors(
-    doing: str,
-    bucket: str,
-    key: str,
-    *,
-    writes: bool = False,
-    attempts: Attempts | None = None,
-) -> Generator[None]:
+class s3_errors:  # noqa: N801  # reads as a verb after `with`
     """Turn the SDK's errors into the CoatcheckError that tells what to do.
 
     Args:
@@ -144,54 +139,111 @@ def s3_errors(
         attempts: How many attempts may have reached the store; after several the
             last one's answer does not tell what became of the others.
     """
-    what = f"cannot {doing} {shown(key)} in bucket {shown(bucket)}"
-    try:
-        yield
-    except CoatcheckError:
-        raise
-    except sdk.ClientError as error:
-        found = _of_answer(error, what, bucket, key, writes=writes)
-        if writes and attempts is not None and attempts.sent > 1:
-            found.outcome = Outcome.UNKNOWN
-        raise found from error
-    except sdk.ParamValidationError:
-        # Its text shows the parameters, and so perhaps a payload.
-        raise InvalidInput(
-            f"{what}: S3 has no such names or values", bucket=bucket, key=key
-        ) from None
-    except _NO_CREDENTIALS as error:
-        raise Unauthenticated(
-            f"{what}: no credentials; {_CREDENTIALS}", bucket=bucket, key=key
-        ) from error
-    except _LOST as error:
+
+    __slots__ = ("_attempts", "_bucket", "_doing", "_key", "_writes")
+
+    def __init__(
+        self,
+        doing: str,
+        bucket: str,
+        key: str,
+        *,
+        writes: bool = False,
+        attempts: Attempts | None = None,
+    ) -> None:
+        self._doing = doing
+        self._bucket = bucket
+        self._key = key
+        self._writes = writes
+        self._attempts = attempts
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None or isinstance(error, CoatcheckError):
+            return
+        if isinstance(error, sdk.ParamValidationError):
+            # Its text shows the parameters, and so perhaps a payload.
+            raise self._told(InvalidInput, "S3 has no such names or values") from None
+        if isinstance(error, sdk.ClientError):
+            raise self._of_answer(error) from error
+        if isinstance(error, _NO_CREDENTIALS):
+            raise self._told(Unauthenticated, f"no credentials; {_CREDENTIALS}") from (
+                error
+            )
+        if isinstance(error, _LOST):
+            raise self._of_silence(error) from error
+
+    def check(self, operation: str, response: Mapping[str, Any]) -> None:
+        """Refuse a success that does not say what S3 says in every one.
+
+        Raises:
+            BackendUnavailable: Something that is not S3 answered.
+        """
+        if not is_answer(operation, response):
+            raise self._told(
+                BackendUnavailable,
+                "something that is not S3 answered; see S3Config.endpoint_url",
+                Outcome.UNKNOWN if self._writes else Outcome.NOT_APPLIED,
+            )
+
+    def _told(
+        self, kind: type[CoatcheckError], why: str, outcome: Outcome | None = None
+    ) -> CoatcheckError:
+        return kind(
+            f"cannot {self._doing} {shown(self._key)} in bucket"
+            f" {shown(self._bucket)}: {why}",
+            bucket=self._bucket,
+            key=self._key,
+            backend="s3",
+            outcome=outcome,
+        )
+
+    def _of_answer(self, error: sdk.ClientError) -> CoatcheckError:
+        """Return the error behind a status and a code that the store answered."""
+        response: dict[str, Any] = dict(error.response)
+        code = str(response.get("Error", {}).get("Code", ""))
+        metadata = response.get("ResponseMetadata", {})
+        status = int(metadata.get("HTTPStatusCode", 0))
+        if not status and code.isdecimal():
+            status = int(code)
+        kind, why = _BY_CODE.get(code) or _BY_STATUS.get(
+            status, (BackendUnavailable, "the store failed")
+        )
+        sent = 0 if self._attempts is None else self._attempts.sent
+        unknown = self._writes and (sent > 1 or _may_have_happened(status))
+        found = self._told(
+            kind,
+            f"{why} ({code or 'no code'}, status {status})",
+            Outcome.UNKNOWN if unknown else None,
+        )
+        if isinstance(found, RateLimited):
+            found.retry_after = retry_after(metadata.get("HTTPHeaders", {}))
+        return found
+
+    def _of_silence(self, error: BaseException) -> CoatcheckError:
+        """Return the error behind an answer that did not come, or was none."""
+        attempts = self._attempts
         sent = not was_not_sent(error) if attempts is None else bool(attempts.sent)
-        raise _of_silence(error, what, bucket, key, unknown=writes and sent) from error
-
-
-def _of_answer(
-    error: sdk.ClientError, what: str, bucket: str, key: str, *, writes: bool
-) -> CoatcheckError:
-    """Return the error behind a status and a code that the store answered."""
-    response: dict[str, Any] = dict(error.response)
-    code = str(response.get("Error", {}).get("Code", ""))
-    metadata = response.get("ResponseMetadata", {})
-    status = int(metadata.get("HTTPStatusCode", 0))
-    if not status and code.isdecimal():
-        status = int(code)
-    kind, why = _BY_CODE.get(code) or _BY_STATUS.get(
-        status, (BackendUnavailable, "the store failed")
-    )
-    outcome = Outcome.UNKNOWN if writes and _may_have_happened(status) else None
-    found = kind(
-        f"{what}: {why} ({code or 'no code'}, status {status})",
-        bucket=bucket,
-        key=key,
-        backend="s3",
-        outcome=outcome,
-    )
-    if isinstance(found, RateLimited):
-        found.retry_after = retry_after(metadata.get("HTTPHeaders", {}))
-    return found
+        kind: type[BackendError] = BackendUnavailable
+        why = "the store does not answer"
+        if isinstance(error, sdk.ReadTimeoutError | TimeoutError):
+            kind, why = Timeout, "the store takes too long"
+        elif isinstance(error, sdk.SSLError):
+            why = "its certificate is not trusted; see S3Config.ca_bundle"
+        elif isinstance(error, sdk.EndpointConnectionError):
+            why = "the store cannot be reached; see S3Config.endpoint_url"
+        return self._told(
+            kind,
+            f"{why} ({type(error).__name__})",
+            Outcome.UNKNOWN if self._writes and sent else Outcome.NOT_APPLIED,
+        )
 
 
 def _may_have_happened(status: int) -> bool:
@@ -217,27 +269,22 @@ def was_not_sent(error: BaseException) -> bool:
     )
 
 
-def _of_silence(
-    error: Exception, what: str, bucket: str, key: str, *, unknown: bool
-) -> CoatcheckError:
-    """Return the error behind an answer that did not come, or was none."""
-    outcome = Outcome.UNKNOWN if unknown else Outcome.NOT_APPLIED
-    reason = type(error).__name__
-    kind: type[BackendError] = BackendUnavailable
-    why = "the store does not answer"
-    if isinstance(error, sdk.ReadTimeoutError | TimeoutError):
-        kind, why = Timeout, "the store takes too long"
-    elif isinstance(error, sdk.SSLError):
-        why = "its certificate is not trusted; see S3Config.ca_bundle"
-    elif isinstance(error, sdk.EndpointConnectionError):
-        why = "the store cannot be reached; see S3Config.endpoint_url"
-    return kind(
-        f"{what}: {why} ({reason})",
-        bucket=bucket,
-        key=key,
-        backend="s3",
-        outcome=outcome,
-    )
+def refusal(
+    operation: str, status: int, code: str, headers: Mapping[str, str]
+) -> sdk.ClientError:
+    """Return the SDK's own error of an answer that the SDK has not seen.
+
+    Args:
+        operation: The SDK's name of what was asked for.
+        status: The answer's status.
+        code: The store's own code.
+        headers: The answer's headers by lower-case name.
+    """
+    response: Any = {
+        "Error": {"Code": code},
+        "ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": dict(headers)},
+    }
+    return sdk.ClientError(response, operation)
 
 
 def code_of(error: BaseException | None) -> str:

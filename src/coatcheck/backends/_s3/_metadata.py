@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
@@ -89,6 +90,7 @@ def _standard_of(response: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
+@lru_cache(maxsize=1024)
 def _is_storable(name: str, text: str) -> bool:
     given: dict[str, Any] = {name: text}
     try:
@@ -101,6 +103,11 @@ def _is_storable(name: str, text: str) -> bool:
 def etag_of(response: Mapping[str, Any]) -> str:
     """Return an answer's ETag without its quotes."""
     return str(response.get("ETag", "")).strip('"')
+
+
+def quoted(etag: str) -> str:
+    """Return an ETag as requests carry it."""
+    return f'"{etag}"'
 
 
 def kept_by_update(standing: ObjectInfo, info: PutInfo) -> PutInfo:

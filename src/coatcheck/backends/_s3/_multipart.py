@@ -29,7 +29,7 @@ from coatcheck.payloads._body import open_source
 from coatcheck.payloads._integrity import feed
 
 from ._conditions import ConditionalBucket, condition_of
-from ._metadata import etag_of, put_parameters
+from ._metadata import etag_of, put_parameters, quoted
 from ._requests import LIMITS, receipt_of
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class MultipartBucket(ConditionalBucket):
                     **condition_of(upload.mode),
                     MultipartUpload={
                         "Parts": [
-                            {"PartNumber": part.number, "ETag": f'"{part.etag}"'}
+                            {"PartNumber": part.number, "ETag": quoted(part.etag)}
                             for part in parts
                         ]
                     },

@@ -1,29 +1,25 @@
-"""Reading an object of S3, also when the connection breaks half-way."""
+"""Reading an object of S3: what `get` returns."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from coatcheck._core.names import shown
-from coatcheck._core.ranges import ByteSpan, range_header, resolve_range
-from coatcheck.errors import BackendUnavailable, Closed, CoatcheckError, IntegrityError
-from coatcheck.payloads._body import CHUNK
+from coatcheck._core.ranges import range_header, resolve_range
+from coatcheck.errors import Closed, IntegrityError
 from coatcheck.payloads._integrity import VerifiedReader
 
-from ._answers import check_answer
-from ._errors import s3_errors
-from ._metadata import info_of
+from ._ahead import LARGE, Ahead
+from ._chunks import Chunks
+from ._metadata import info_of, quoted
+from ._shield import to_completion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
-    from typing import Self
 
     from coatcheck.abc import ByteRange, Reader
 
     from ._requests import RequestingBucket
-
-_RESUMES: Final = 3
 
 
 class S3Read:
@@ -37,7 +33,15 @@ class S3Read:
         if_none_match: Only an object with another ETag.
     """
 
-    __slots__ = ("_bucket", "_byte_range", "_chunks", "_entered", "_key", "_parameters")
+    __slots__ = (
+        "_ahead",
+        "_bucket",
+        "_byte_range",
+        "_chunks",
+        "_entered",
+        "_key",
+        "_parameters",
+    )
 
     def __init__(
         self,
@@ -55,11 +59,12 @@ class S3Read:
         if byte_range is not None:
             self._parameters["Range"] = range_header(byte_range)
         if if_match is not None:
-            self._parameters["IfMatch"] = f'"{if_match}"'
+            self._parameters["IfMatch"] = quoted(if_match)
         if if_none_match is not None:
-            self._parameters["IfNoneMatch"] = f'"{if_none_match}"'
+            self._parameters["IfNoneMatch"] = quoted(if_none_match)
         self._entered = False
-        self._chunks: _Chunks | None = None
+        self._chunks: Chunks | None = None
+        self._ahead: Ahead | None = None
 
     async def __aenter__(self) -> Reader:
         if self._entered:
@@ -68,7 +73,7 @@ class S3Read:
         bucket = self._bucket
         bucket.s3.check_open()
         bucket.check_present(self._key)
-        self._chunks = _Chunks(bucket, self._key)
+        self._chunks = Chunks(bucket, self._key)
         await bucket.s3.take_slot()
         try:
             response = await self._chunks.open(**self._parameters)
@@ -84,7 +89,10 @@ class S3Read:
         if self._byte_range is None:
             info = info_of(self._key, response, size=length)
             chunks.expect(range(length), info.etag)
-            return VerifiedReader(info, chunks)
+            if length < LARGE:
+                return VerifiedReader(info, chunks)
+            self._ahead = Ahead(self._bucket, self._key, chunks, info)
+            return VerifiedReader(info, self._ahead)
         total = _total_of(response)
         if total is None:
             # Some stores answer a range with 200 and without saying of how much.
@@ -107,97 +115,15 @@ class S3Read:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._chunks is not None:
-            self._chunks.close()
-            self._chunks = None
-            self._bucket.s3.give_slot()
-
-
-class _Chunks:
-    """A body in chunks; one that breaks off is asked for again from there."""
-
-    __slots__ = ("_body", "_bucket", "_etag", "_key", "_left", "_resumes")
-
-    def __init__(self, bucket: RequestingBucket, key: str) -> None:
-        self._bucket = bucket
-        self._key = key
-        self._body: Any = None
-        self._left = range(0)
-        self._etag = ""
-        self._resumes = _RESUMES
-
-    async def open(self, **parameters: Any) -> Mapping[str, Any]:
-        """Ask for the object or a range of it, and keep the body."""
-        bucket = self._bucket
-        with s3_errors("read", bucket.name, self._key):
-            response: Mapping[str, Any] = await bucket.s3.clients.talking.get_object(
-                Bucket=bucket.name, Key=self._key, **bucket.owner(), **parameters
-            )
-        self._body = response["Body"]
-        what = f"cannot read {shown(self._key)} in bucket {shown(bucket.name)}"
-        check_answer("get_object", response, what, writes=False)
-        bucket.s3.note_date(response)
-        return response
-
-    def expect(self, offsets: range, etag: str) -> None:
-        """Say which bytes the body has."""
-        self._left = offsets
-        self._etag = etag
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        while True:
-            try:
-                with s3_errors("read", self._bucket.name, self._key):
-                    chunk: bytes = await self._body.read(CHUNK)
-            except BackendUnavailable:
-                await self._resume()
-                continue
-            if not chunk:
-                if self._left:
-                    await self._resume()
-                    continue
-                raise StopAsyncIteration
-            self._left = self._left[len(chunk) :]
-            return chunk
-
-    async def _resume(self) -> None:
-        """Go on where the body broke off, with the same generation.
-
-        Raises:
-            IntegrityError: Another object stands there now.
-            BackendUnavailable: It broke off too often.
-        """
-        self.close()
-        if not self._resumes:
-            raise BackendUnavailable(
-                f"the store broke off again and again with {len(self._left)} bytes of"
-                f" object {self._key!a} to come",
-                bucket=self._bucket.name,
-                key=self._key,
-                backend="s3",
-            )
-        self._resumes -= 1
-        span = range_header(ByteSpan(self._left.start, self._left.stop))
+        if self._chunks is None:
+            return
+        self._chunks.close()
+        self._chunks = None
         try:
-            await self.open(Range=span, IfMatch=f'"{self._etag}"')
-        except BackendUnavailable:
-            raise
-        except CoatcheckError as error:
-            raise IntegrityError(
-                f"object {self._key!a} was replaced or deleted while it was read",
-                bucket=self._bucket.name,
-                key=self._key,
-                backend="s3",
-            ) from error
-
-    def close(self) -> None:
-        """Free the connection, whether the body was read or not."""
-        if self._body is not None:
-            self._body.close()
-            self._body = None
+            if self._ahead is not None:
+                await to_completion(self._ahead.stop())
+        finally:
+            self._bucket.s3.give_slot()
 
 
 def _total_of(response: Mapping[str, Any]) -> int | None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from coatcheck._core.names import MAX_KEY_BYTES, shown
+from coatcheck._core.names import MAX_KEY_BYTES
 from coatcheck._core.writes import Limits, Receipt
 from coatcheck.errors import BucketNotFound, CoatcheckError, NotFound, ObjectNotFound
 
-from ._answers import check_answer
 from ._attempts import counted
 from ._errors import code_of, s3_errors
 from ._metadata import MAX_METADATA, info_of
@@ -77,15 +76,17 @@ class RequestingBucket:
             parameters: What the SDK is given beside the bucket.
         """
         self.s3.check_open()
-        async with self.s3.slot():
-            try:
-                return await self._send(operation, doing, key, writes, parameters)
-            except BucketNotFound:
-                creates = operation in _CREATING and self.s3.config.create_buckets
-                if not creates:
-                    raise
-                await self._create_bucket()
-                return await self._send(operation, doing, key, writes, parameters)
+        await self.s3.take_slot()
+        try:
+            return await self._send(operation, doing, key, writes, parameters)
+        except BucketNotFound:
+            creates = operation in _CREATING and self.s3.config.create_buckets
+            if not creates:
+                raise
+            await self._create_bucket()
+            return await self._send(operation, doing, key, writes, parameters)
+        finally:
+            self.s3.give_slot()
 
     async def _send(
         self,
@@ -95,16 +96,15 @@ class RequestingBucket:
         writes: bool,  # noqa: FBT001  # private
         parameters: Mapping[str, Any],
     ) -> Mapping[str, Any]:
-        call = getattr(self.s3.clients.talking, operation)
+        given = {"Bucket": self._name, **self.owner(), **parameters}
         with (
             counted() as attempts,
-            s3_errors(doing, self._name, key, writes=writes, attempts=attempts),
+            s3_errors(
+                doing, self._name, key, writes=writes, attempts=attempts
+            ) as errors,
         ):
-            response: Mapping[str, Any] = await call(
-                Bucket=self._name, **self.owner(), **parameters
-            )
-        what = f"cannot {doing} {shown(key)} in bucket {shown(self._name)}"
-        check_answer(operation, response, what, writes=writes)
+            response = await self.s3.clients.call(operation, given)
+            errors.check(operation, response)
         self.s3.note_date(response)
         return response
 

@@ -92,7 +92,7 @@ class ServiceBucket(ResumingBucket):
             "DELETE", location, "delete of", writes=True, headers=headers
         )
         try:
-            await self.wire.exchange(request, HTTPStatus.NO_CONTENT, HTTPStatus.OK)
+            await self.wire.exchange(request, HTTPStatus.NO_CONTENT)
         except ObjectNotFound:
             return
 

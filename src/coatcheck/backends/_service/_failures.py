@@ -19,6 +19,8 @@ from coatcheck.errors import (
     BackendUnavailable,
     CoatcheckError,
     Conflict,
+    ErrorKind,
+    IntegrityError,
     InvalidInput,
     InvalidRange,
     ObjectNotFound,
@@ -48,6 +50,7 @@ _STATUSES: Final[Mapping[int, tuple[type[CoatcheckError], str]]] = {
     412: (PreconditionFailed, "has it in another state"),
     413: (InvalidInput, "takes nothing so large"),
     416: (InvalidRange, "has no byte in this range"),
+    422: (InvalidInput, "takes it for malformed"),
     429: (RateLimited, "asks to slow down"),
     501: (UnsupportedOperation, "cannot do it"),
     502: (BackendUnavailable, "is not there for now"),
@@ -83,8 +86,10 @@ def refusal_of(
         headers: Its headers, names in lower case.
         body: The beginning of its body.
     """
-    detail = _detail(body)
+    detail, causes = _told(body)
     kind, words = _STATUSES.get(status, (BackendError, "fails"))
+    if ErrorKind.INTEGRITY in causes:
+        kind, words = IntegrityError, "has it damaged"
     if status == HTTPStatus.BAD_REQUEST and detail.startswith(_AUTH):
         kind, words = _STATUSES[HTTPStatus.UNAUTHORIZED]
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
@@ -134,11 +139,11 @@ def was_sent(error: Exception) -> bool:
     )
 
 
-def _detail(body: bytes) -> str:
-    """Return what an error document says, in one line."""
+def _told(body: bytes) -> tuple[str, tuple[str, ...]]:
+    """Return what an error document says, and what it names as causes."""
     try:
         document = json.loads(body)
-        detail = document["detail"] if isinstance(document, dict) else ""
-    except (ValueError, KeyError):
-        return ""
-    return str(detail)[:_SHOWN]
+        detail, causes = str(document["detail"]), document.get("causes", ())
+        return detail[:_SHOWN], tuple(str(cause) for cause in causes)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "", ()

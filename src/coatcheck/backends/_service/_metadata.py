@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from coatcheck._core.headers import (
     SHA256,
@@ -17,7 +18,14 @@ from coatcheck._core.headers import (
 )
 from coatcheck._core.objects import ObjectInfo, PutInfo
 from coatcheck._core.writes import Receipt
-from coatcheck.errors import InvalidInput, UnsupportedOperation
+from coatcheck.errors import (
+    BackendError,
+    BackendUnavailable,
+    InvalidInput,
+    UnsupportedOperation,
+)
+
+from ._failures import BACKEND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,9 +49,9 @@ def sent_headers(info: PutInfo) -> dict[str, str]:
     """
     for name in ("cache_control", "content_disposition", "storage_class"):
         if getattr(info, name) is not None:
-            raise UnsupportedOperation(f"a service keeps no {name}", backend="service")
+            raise UnsupportedOperation(f"a service keeps no {name}", backend=BACKEND)
     if info.tags:
-        raise UnsupportedOperation("a service keeps no tags", backend="service")
+        raise UnsupportedOperation("a service keeps no tags", backend=BACKEND)
     headers = encode_metadata(replace(info, created=None))
     headers.pop(TIME_EXPIRES, None)
     if info.content_type is not None:
@@ -51,6 +59,22 @@ def sent_headers(info: PutInfo) -> dict[str, str]:
     if info.encoding is not None:
         headers["content-encoding"] = info.encoding
     return headers
+
+
+def check_ours(headers: Mapping[str, str], key: str) -> None:
+    """Refuse an answer that tells of an object and not when it was created.
+
+    Every service tells that; a page of a proxy that answers 200 to anything does not.
+
+    Raises:
+        BackendUnavailable: Something that is no service answered.
+    """
+    if TIME_CREATED not in headers:
+        raise BackendUnavailable(
+            f"something that is no service answered for object {key!a}; see the URL",
+            key=key,
+            backend=BACKEND,
+        )
 
 
 def info_of(
@@ -122,6 +146,23 @@ def receipt_of(headers: Mapping[str, str], write_id: str, *, size: int) -> Recei
         sha256=sha256 if _SHA256.fullmatch(sha256) else None,
         created=headers.get(_CREATED) == "true",
     )
+
+
+def document_of(body: bytes) -> dict[str, Any]:
+    """Return the JSON object that an answer is.
+
+    Raises:
+        BackendError: It is none.
+    """
+    try:
+        document = json.loads(body)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise BackendError(
+            "the service answers with what is no document", backend=BACKEND
+        )
+    return document
 
 
 def etag_of(headers: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from hashlib import md5
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from coatcheck._core.expiry import parse_time
@@ -28,7 +28,7 @@ from coatcheck.payloads._body import open_source, whole_bytes
 from coatcheck.payloads._integrity import feed
 
 from ._failures import BACKEND
-from ._metadata import receipt_of, sent_headers
+from ._metadata import document_of, receipt_of, sent_headers
 from ._streams import Outflow
 from ._writes import ServiceWrites
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from coatcheck.abc import Body, PutInfo, Receipt, WriteMode
     from coatcheck.payloads._body import Source
 
-    from ._wire import Request
+    from ._messages import Request
 
 _UPLOADS: Final = "objects:multipart"
 _PARTS: Final = "objects:multipart:parts"
@@ -195,7 +195,7 @@ class MultipartBucket(ServiceWrites):
         self._check_open()
         request = self._about("DELETE", upload, "abort of", route=_UPLOADS)
         try:
-            await self.wire.exchange(request, HTTPStatus.NO_CONTENT, HTTPStatus.OK)
+            await self.wire.exchange(request, HTTPStatus.NO_CONTENT)
         except ObjectNotFound:
             return
 
@@ -240,23 +240,6 @@ async def _hashed(source: Source, running: Hasher | None) -> AsyncGenerator[byte
         if running is not None:
             await feed(running, chunk)
         yield chunk
-
-
-def document_of(body: bytes) -> dict[str, Any]:
-    """Return the JSON object that an answer is.
-
-    Raises:
-        BackendError: It is none.
-    """
-    try:
-        document = json.loads(body)
-    except ValueError:
-        document = None
-    if not isinstance(document, dict):
-        raise BackendError(
-            "the service answers with what is no document", backend=BACKEND
-        )
-    return document
 
 
 def _text(body: bytes, name: str) -> str:

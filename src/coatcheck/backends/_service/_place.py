@@ -20,8 +20,8 @@ from coatcheck.errors import (
 )
 
 from ._failures import BACKEND, Doing
-from ._metadata import receipt_of, size_of
-from ._wire import OBJECTS, Request
+from ._messages import OBJECTS, Request
+from ._metadata import check_ours, receipt_of, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from coatcheck.abc import Backend, Credentials, Receipt
 
-    from ._wire import Answer, Wire
+    from ._messages import Answer
+    from ._wire import Wire
 
 LIMITS: Final = Limits(max_metadata=2048)
 _ALWAYS: Final = frozenset(
@@ -159,7 +160,9 @@ class ServicePlace:
             CoatcheckError: As the wire tells.
         """
         request = self.request("HEAD", location, "head of")
-        return await self.wire.exchange(request, HTTPStatus.OK, HTTPStatus.NO_CONTENT)
+        answer = await self.wire.exchange(request, HTTPStatus.OK, HTTPStatus.NO_CONTENT)
+        check_ours(answer.headers, location.stored_key)
+        return answer
 
     async def made(self, location: Location, write_id: str) -> Receipt | None:
         """Return the receipt of a write if its object stands, else None.

@@ -19,8 +19,8 @@ from coatcheck.errors import (
 from coatcheck.payloads._integrity import VerifiedReader
 
 from ._failures import BACKEND, FOREIGN
-from ._metadata import info_of, size_of
-from ._wire import Passing, Request, lowered
+from ._metadata import check_ours, info_of, size_of
+from ._wire import lowered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from coatcheck.abc import ByteRange, ObjectInfo, Reader
 
+    from ._messages import Passing, Request
     from ._place import ServicePlace
 
 _RESUMES: Final = 3
@@ -107,6 +108,7 @@ class ServiceRead:
         key = self._request.doing.key
         if response.status == HTTPStatus.NOT_MODIFIED:
             raise self._unmet()
+        check_ours(headers, key)
         found = _extent(headers) if self._byte_range is not None else size_of(headers)
         if found is None:
             raise BackendError(
@@ -211,15 +213,14 @@ class _Chunks:
             try:
                 chunk = await self._response.content.readany()
             except FOREIGN as error:
-                failure = self._place.wire.failed(self._request, error)
-            else:
-                self._left = self._left[len(chunk) :]
-                if chunk or not self._left:
-                    break
+                chunk, failure = b"", self._place.wire.failed(self._request, error)
+            self._left = self._left[len(chunk) :]
+            if chunk:
+                return chunk
+            if not self._left:
+                # All is there, whatever else was announced.
+                raise StopAsyncIteration
             await self._go_on(failure)
-        if not chunk:
-            raise StopAsyncIteration
-        return chunk
 
     async def _go_on(self, failure: Passing | None) -> None:
         """Ask for what is left of a body that broke off, of the same generation.

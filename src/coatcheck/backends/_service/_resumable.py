@@ -27,9 +27,9 @@ from coatcheck.errors import (
 from coatcheck.payloads._body import open_source
 
 from ._failures import BACKEND
-from ._metadata import receipt_of, sent_headers
-from ._multipart import MultipartBucket, document_of
-from ._wire import Passing
+from ._messages import Passing
+from ._metadata import document_of, receipt_of, sent_headers
+from ._multipart import MultipartBucket
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from coatcheck.abc import Body, PutInfo, Receipt
     from coatcheck.payloads._body import Source
 
-    from ._wire import Answer, Request
+    from ._messages import Answer, Request
 
 _MIB: Final = 1024 * 1024
 _PIECE: Final = 8 * _MIB
@@ -179,31 +179,40 @@ class _Transfer:
         self._held = bytearray()
         self._offset = 0
         self._failures = 0
-        self._in_doubt = False
+        self._at_end = False
 
     async def run(self) -> Receipt:
         """Send all of it.
 
         Raises:
+            OutcomeUnknown: The end was sent, and it cannot be told what became of it.
             CoatcheckError: It failed again and again without a byte more, or for good.
         """
+        session = self._session
         while True:
             await self._fill()
-            piece = bytes(self._held[: self._session.piece])
+            piece = bytes(self._held[: session.piece])
             try:
-                with self._bucket.metered("put", self._session.location):
-                    answer = await self._asked(str(self._offset), piece)
-                sent = answer is not None
-                while answer is None:
-                    with self._bucket.metered("progress", self._session.location):
-                        answer = await self._asked("*", b"")
-            except ObjectNotFound as gone:
-                return await self._found(gone)
+                answer = await self._step(piece)
+            except CoatcheckError as failure:
+                return await self._ended(failure)
             if answer.status == HTTPStatus.CREATED:
-                return receipt_of(
-                    answer.headers, self._session.write_id, size=self._session.size
-                )
+                return receipt_of(answer.headers, session.write_id, size=session.size)
+
+    async def _step(self, piece: bytes) -> Answer:
+        """Send a piece, and find out how far the service is."""
+        location = self._session.location
+        if self._offset + len(piece) == self._session.size:
+            self._at_end = True
+        with self._bucket.metered("put", location):
+            answer = await self._asked(str(self._offset), piece)
+        sent = answer is not None
+        while answer is None:
+            with self._bucket.metered("progress", location):
+                answer = await self._asked("*", b"")
+        if answer.status != HTTPStatus.CREATED:
             self._advance(answer, sent=sent)
+        return answer
 
     async def _fill(self) -> None:
         """Read on until a piece is there, or all that is left."""
@@ -222,7 +231,6 @@ class _Transfer:
             async with bucket.wire.answered(request) as response:
                 return await bucket.wire.taken(request, response, _TOLD)
         except Passing as passing:
-            self._in_doubt = self._in_doubt or passing.sent
             self._failures += 1
             if not passing.failure.retryable or self._failures > bucket.wire.retries:
                 failure = passing.failure
@@ -266,18 +274,20 @@ class _Transfer:
                 backend=BACKEND,
             )
 
-    async def _found(self, gone: ObjectNotFound) -> Receipt:
-        """Return the receipt when the session ended because it was done.
+    async def _ended(self, failure: CoatcheckError) -> Receipt:
+        """Return the receipt when the upload was done although a step failed.
 
         Raises:
-            OutcomeUnknown: Nothing can be proven.
-            BackendUnavailable: The session is gone, and nothing was done.
+            OutcomeUnknown: The end was sent, and nothing can be proven.
+            CoatcheckError: The failure; nothing was done.
         """
-        location = self._session.location
-        failure = BackendUnavailable(
-            f"{gone.message}; the service has forgotten the upload",
-            key=location.stored_key,
-            backend=BACKEND,
-            outcome=Outcome.UNKNOWN if self._in_doubt else Outcome.NOT_APPLIED,
-        )
-        return await self._bucket.settled(failure, location, self._session.write_id)
+        if isinstance(failure, ObjectNotFound):
+            failure = BackendUnavailable(
+                f"{failure.message}; the service has forgotten the upload",
+                key=failure.key,
+                backend=BACKEND,
+            )
+        # Until its last byte is there, an object does not appear.
+        failure.outcome = Outcome.UNKNOWN if self._at_end else Outcome.NOT_APPLIED
+        session = self._session
+        return await self._bucket.settled(failure, session.location, session.write_id)

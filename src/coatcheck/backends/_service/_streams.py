@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import TYPE_CHECKING, Final
 
 import anyio
 
 from coatcheck.errors import CoatcheckError
 
-from ._wire import Passing
+from ._messages import Passing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncIterator
+    from typing import Self
 
     import aiohttp
-    from anyio.streams.memory import MemoryObjectReceiveStream
+    from anyio.streams.memory import (
+        MemoryObjectReceiveStream,
+        MemoryObjectSendStream,
+    )
 
-    from ._wire import Answer, Request, Wire
+    from ._messages import Answer, Request
+    from ._wire import Wire
+
+
+_AHEAD: Final = 2
 
 
 class Outflow:
-    """Sends one body that flows, once.
+    """Sends one body that flows, once; again only when nothing of it was sent.
 
     The body is read in the caller's own task, since it may hold what belongs there.
     When the service answers before the body's end, what is left is not read.
@@ -39,6 +48,8 @@ class Outflow:
         self._source = source
         self._response: aiohttp.ClientResponse | None = None
         self._failure: Passing | CoatcheckError | None = None
+        self._waiting: deque[bytes] = deque()
+        self._ended = False
         self.count = 0
         """Bytes that were handed over."""
 
@@ -49,18 +60,22 @@ class Outflow:
             Passing: The connection failed.
             Exception: What the body itself raised; nothing of it is stored then.
         """
+        self._failure = None
         to_request, chunks = anyio.create_memory_object_stream[bytes](0)
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._exchange, chunks)
-                async with to_request:
-                    await self._pour(to_request)
+                await self._pour(to_request)
+                # Not before: the end of the stream is the end of a whole body.
+                to_request.close()
         except BaseExceptionGroup as group:
             self._drop()
             raise _single(group) from None
         except BaseException:
             self._drop()
             raise
+        finally:
+            to_request.close()
         if self._failure is not None:
             raise self._failure
         assert self._response is not None  # noqa: S101  # one of both is set
@@ -80,21 +95,34 @@ class Outflow:
         finally:
             response.close()
 
-    async def _pour(self, to_request: anyio.abc.ObjectSendStream[bytes]) -> None:
-        async for chunk in self._source:
-            if not chunk:
-                # In a chunked body this would be the end.
-                continue
+    async def _pour(self, to_request: MemoryObjectSendStream[bytes]) -> None:
+        """Hand over one chunk after the other, and keep what nobody took."""
+        while await self._look_ahead():
             try:
-                await to_request.send(chunk)
+                await to_request.send(self._waiting[0])
             except anyio.BrokenResourceError:
                 return
-            self.count += len(chunk)
+            self.count += len(self._waiting.popleft())
+
+    async def _look_ahead(self) -> bool:
+        """Read two chunks ahead, and tell whether there is one.
+
+        A body that turns out longer than it was declared must not have come whole
+        before that shows, so the last chunk goes after the body's end.
+        """
+        while len(self._waiting) < _AHEAD and not self._ended:
+            chunk = await anext(self._source, None)
+            if chunk is None:
+                self._ended = True
+            elif chunk:
+                # In a chunked body an empty chunk would be the end.
+                self._waiting.append(chunk)
+        return bool(self._waiting)
 
     async def _exchange(self, chunks: MemoryObjectReceiveStream[bytes]) -> None:
         async with chunks:
             try:
-                self._response = await self._wire.sent(self._request, _flowing(chunks))
+                self._response = await self._wire.sent(self._request, _Once(chunks))
             except (Passing, CoatcheckError) as failure:
                 self._failure = failure
 
@@ -103,9 +131,28 @@ class Outflow:
             self._response.close()
 
 
-async def _flowing(chunks: MemoryObjectReceiveStream[bytes]) -> AsyncGenerator[bytes]:
-    async for chunk in chunks:
-        yield chunk
+class _Once:
+    """The chunks as aiohttp reads them, and only once.
+
+    It sends a PUT again by itself when a kept connection turns out to be closed; what
+    is left of a body by then must not pass for all of it.
+    """
+
+    def __init__(self, chunks: MemoryObjectReceiveStream[bytes]) -> None:
+        self._chunks = chunks
+        self._begun = False
+
+    def __aiter__(self) -> Self:
+        if self._begun:
+            raise ConnectionError("a body that flows is sent once")
+        self._begun = True
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await self._chunks.receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
 
 
 def _single(group: BaseExceptionGroup[BaseException]) -> BaseException:

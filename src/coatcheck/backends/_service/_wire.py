@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import random
-from collections.abc import Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -15,8 +13,6 @@ import anyio
 from yarl import URL
 
 from coatcheck._core.headers import retry_after
-from coatcheck._core.objects import nothing
-from coatcheck._core.scopes import Location
 from coatcheck._core.wire import object_path
 from coatcheck.errors import BackendError, Closed, InvalidInput
 
@@ -29,18 +25,19 @@ from ._failures import (
     refusal_of,
     was_sent,
 )
-from ._tokens import Tokens
+from ._messages import OBJECTS, Answer, Passing, Request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
+    from coatcheck._core.scopes import Location
     from coatcheck.abc import ServiceAccess
     from coatcheck.errors import CoatcheckError
 
 _T = TypeVar("_T")
-OBJECTS: Final = "objects"
 MAX_DOCUMENT: Final = 16 * 1024 * 1024
 """The most bytes of a document that are read."""
+_HEADER: Final = "x-os-auth"
 _MAX_REFUSAL: Final = 8 * 1024
 _REFUSING: Final = 5.0
 _READING: Final = 60.0
@@ -49,40 +46,6 @@ _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 10.0
 _LARGE: Final = 1024 * 1024
 _CONNECTIONS: Final = 100
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
-    """One request about one object, or about a whole scope."""
-
-    method: str
-    """The HTTP method."""
-    doing: Doing
-    """What it is for."""
-    location: Location
-    """What it is about."""
-    route: str = OBJECTS
-    """The family of routes."""
-    query: Mapping[str, str] = field(default_factory=nothing)
-    """Its parameters."""
-    headers: Mapping[str, str] = field(default_factory=nothing)
-    """Its headers, without credentials."""
-    body: bytes | None = None
-    """Its body, when that is in memory."""
-    repeatable: bool = True
-    """Whether sending it again does no harm."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
-    """An answer whose body is in memory."""
-
-    status: int
-    """The status."""
-    headers: Mapping[str, str]
-    """The headers, names in lower case."""
-    body: bytes
-    """The body."""
 
 
 class Wire:
@@ -96,7 +59,6 @@ class Wire:
     def __init__(self, base: URL, access: ServiceAccess) -> None:
         self._base = base
         self._access = access
-        self._tokens = Tokens(access.token)
         self._session: aiohttp.ClientSession | None = None
         self.offers_etags = False
         """Whether the service keeps conditions, as far as its answers tell."""
@@ -237,7 +199,7 @@ class Wire:
         headers = {
             **request.headers,
             **self._access.headers(),
-            **self._tokens.headers(location.usecase, location.scope),
+            **self._credentials(location),
         }
         url = self.url_of(self.path_of(location, request.route), request.query)
         if request.body is not None:
@@ -297,6 +259,14 @@ class Wire:
             return Answer(status=response.status, headers=lowered(response), body=body)
         raise failure
 
+    def _credentials(self, location: Location) -> dict[str, str]:
+        token = self._access.token
+        if token is None:
+            return {}
+        if not isinstance(token, str):
+            token = token.request_token(location.usecase, location.scope)
+        return {_HEADER: f"Bearer {token}"}
+
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
             raise Closed("ServiceBackend is closed")
@@ -307,37 +277,6 @@ class Wire:
         server = response.headers.get("server", "")
         if offered or server.startswith("coatcheck/"):
             self.offers_etags = True
-
-
-class Passing(Exception):
-    """A failure that may pass; whether to try again is up to who sent the request.
-
-    Args:
-        failure: What it is to the caller.
-        sent: Whether the request may have reached the service.
-        wait: How many seconds the service asks to wait.
-        fatal: Whether trying again is out of the question.
-    """
-
-    def __init__(
-        self,
-        failure: CoatcheckError,
-        *,
-        sent: bool,
-        wait: float | None = None,
-        fatal: bool = False,
-    ) -> None:
-        super().__init__(failure.message)
-        self.failure = failure
-        self.sent = sent
-        self.wait = wait
-        self._fatal = fatal
-
-    def may_repeat(self, request: Request) -> bool:
-        """Tell whether the request may be sent again."""
-        if self._fatal or not self.failure.retryable:
-            return False
-        return request.repeatable or not self.sent
 
 
 def lowered(response: aiohttp.ClientResponse) -> dict[str, str]:

@@ -9,11 +9,18 @@ from uuid import uuid4
 
 from coatcheck._core.writes import Update, Write
 from coatcheck.abc import NO_INFO, Capability
-from coatcheck.errors import AlreadyExists, CoatcheckError, PreconditionFailed
+from coatcheck.errors import (
+    AlreadyExists,
+    BackendError,
+    BackendUnavailable,
+    CoatcheckError,
+    Outcome,
+    PreconditionFailed,
+)
 from coatcheck.payloads._body import open_source, whole_bytes
 
 from ._failures import BACKEND
-from ._metadata import receipt_of, sent_headers
+from ._metadata import document_of, receipt_of, sent_headers
 from ._place import ServicePlace
 from ._streams import Outflow
 
@@ -22,7 +29,7 @@ if TYPE_CHECKING:
     from coatcheck.abc import Body, PutInfo, Receipt, WriteMode
     from coatcheck.payloads._body import Source
 
-    from ._wire import Request
+    from ._messages import Answer, Request
 
 _DONE = (HTTPStatus.OK, HTTPStatus.CREATED)
 
@@ -72,6 +79,7 @@ class ServiceWrites(ServicePlace):
     ) -> Receipt:
         # Conditions do no harm to what is sent again: the write id tells our own.
         answer = await self.wire.exchange(replace(request, body=whole), *_DONE)
+        _check_done(answer, request)
         return receipt_of(answer.headers, write_id, size=len(whole))
 
     async def _put_flowing(
@@ -84,6 +92,7 @@ class ServiceWrites(ServicePlace):
         outflow = Outflow(self.wire, request, source)
 
         answer = await self.wire.attempted(request, lambda: outflow.exchange(*_DONE))
+        _check_done(answer, request)
         return receipt_of(answer.headers, write_id, size=outflow.count)
 
     async def _put_before(
@@ -103,3 +112,22 @@ class ServiceWrites(ServicePlace):
                 f"object {key!a} exists", key=key, backend=BACKEND
             ) from failure
         raise failure
+
+
+def _check_done(answer: Answer, request: Request) -> None:
+    """Refuse a success that does not name the object.
+
+    Raises:
+        BackendUnavailable: Something that is no service answered.
+    """
+    try:
+        named = document_of(answer.body).get("key") == request.location.key
+    except BackendError:
+        named = False
+    if not named:
+        raise BackendUnavailable(
+            f"{request.doing.what}: something that is no service answered; see the URL",
+            key=request.doing.key,
+            backend=BACKEND,
+            outcome=Outcome.UNKNOWN,
+        )
