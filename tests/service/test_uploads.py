@@ -530,3 +530,15 @@ async def test_a_store_that_fails_at_the_end(config, monkeypatch):
         answer = await appended(it, session, "*", None)
         assert (answer.status, answer.json()) == (201, {"key": "k"})
         assert (await it.get("k")).body == b"hello"
+
+
+async def test_a_session_of_another_key(config):
+    """A token is good for its own key and scope alone."""
+    async with serving(config) as it:
+        session, _ = await opened(it, 5)
+        assert (await appended(it, session, 0, b"hello", key="other")).status == 404
+        path = f"/v1/objects/{USECASE}/_/k?session={session}"
+        assert (await it.ask("PUT", path, upload_offset="*")).status == 404
+        assert (await it.ask("DELETE", path)).status == 404
+        assert (await appended(it, session, 0, b"hello")).status == 201
+        assert list((await it.stored()).values()) == [5]
