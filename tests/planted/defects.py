@@ -34,6 +34,8 @@ def defect(name: str, file: str, old: str, new: str, *tests: str) -> Defect:
 FILES = "backends/_filesystem"
 S3 = "backends/_s3"
 HTTPS = "backends/_https"
+SERVICE = "service"
+SERVICE_TESTS = "service"
 S3_GAPS = "integration/test_integration_planted_gaps.py"
 TRAFFIC = "stashes/test_traffic.py"
 CACHING = "stashes/test_caching.py"
@@ -837,6 +839,121 @@ ON_TRAFFIC = (
     ),
 )
 
+ON_SERVICE = (
+    defect(
+        "a token opens wider scopes than it names",
+        f"{SERVICE}/_grants.py",
+        "        if not self.opens_wider and len(pairs) != len(self.scopes):\n            return False\n",
+        "",
+        f"{SERVICE_TESTS}/test_tokens.py::test_refused_tokens[more scopes]",
+    ),
+    defect(
+        "a token may live for ever",
+        f"{SERVICE}/_tokens.py",
+        "        if found.until > seconds + self._longest + _LEEWAY:\n",
+        "        if found.until < 0:\n",
+        f"{SERVICE_TESTS}/test_tokens.py::test_refused_tokens[exp far off]",
+    ),
+    defect(
+        "a signature has several texts",
+        f"{SERVICE}/_presigned.py",
+        "    if len(signature) != _SIGNATURE_SIZE or again != text:\n",
+        "    if len(signature) != _SIGNATURE_SIZE:\n",
+        f"{SERVICE_TESTS}/test_presigned.py::test_the_unused_bits_of_a_signature",
+    ),
+    defect(
+        "a presigned URL lists a scope",
+        f"{SERVICE}/_grants.py",
+        "        if permission != Permission.OBJECT_READ or not is_one:\n",
+        "        if permission != Permission.OBJECT_READ:\n",
+        f"{SERVICE_TESTS}/test_presigned.py::test_no_other_route",
+    ),
+    defect(
+        "a key is decoded twice",
+        f"{SERVICE}/_targets.py",
+        "        text = unquote_to_bytes(rest).decode()\n",
+        "        text = unquote_to_bytes(unquote_to_bytes(rest)).decode()\n",
+        f"{SERVICE_TESTS}/test_objects.py::test_keys_are_decoded_once[memory-looks%2520encoded-looks%20encoded]",
+    ),
+    defect(
+        "half a body becomes an object",
+        f"{SERVICE}/_bodies.py",
+        "            raise ClientGone\n",
+        '            self._is_whole = True\n            return b""\n',
+        f"{SERVICE_TESTS}/test_bad_requests.py::test_bodies_that_end_early",
+    ),
+    defect(
+        "a chunked body has no bound",
+        f"{SERVICE}/_bodies.py",
+        "        self._check(self._received)\n",
+        "",
+        f"{SERVICE_TESTS}/test_bad_requests.py::test_bodies_that_are_too_long[memory-False]",
+    ),
+    defect(
+        "a slot stays taken",
+        f"{SERVICE}/_limits.py",
+        "            finally:\n                self._give_back()\n",
+        "            finally:\n                pass\n",
+        f"{SERVICE_TESTS}/test_limits.py::test_slots",
+    ),
+    defect(
+        "an answer goes on for nobody",
+        f"{SERVICE}/_reads.py",
+        "        pass\n    raise ClientGone\n",
+        "        pass\n    await anyio.sleep_forever()\n",
+        f"{SERVICE_TESTS}/test_disconnects.py::test_an_answer_ends_with_its_client",
+    ),
+    defect(
+        "answers can be sniffed",
+        f"{SERVICE}/_frame.py",
+        '        "x-content-type-options": "nosniff",\n',
+        "",
+        f"{SERVICE_TESTS}/test_objects.py::test_every_answer_is_inert[memory]",
+    ),
+    defect(
+        "HEAD is no access",
+        f"{SERVICE}/_reads.py",
+        "        await call.bucket.renew(info)\n",
+        "",
+        f"{SERVICE_TESTS}/test_objects.py::test_deadlines[memory]",
+    ),
+    defect(
+        "a finished session is forgotten",
+        f"{SERVICE}/_resumable.py",
+        "    await _note_end(call, session)\n",
+        "",
+        f"{SERVICE_TESTS}/test_uploads.py::test_a_lost_last_answer[replaced-memory]",
+    ),
+    defect(
+        "a session is good for every key",
+        f"{SERVICE}/_resumable.py",
+        '    if told is None or told["key"] != call.stored_key:\n',
+        "    if told is None:\n",
+        f"{SERVICE_TESTS}/test_uploads.py::test_a_session_of_another_key",
+    ),
+    defect(
+        "a declared digest is not compared",
+        f"{SERVICE}/_bodies.py",
+        "            if self._is_whole and self._hasher.hexdigest() != self._sha256:\n",
+        "            if self._is_whole and not self._sha256:\n",
+        f"{SERVICE_TESTS}/test_objects.py::test_a_declared_digest[memory]",
+    ),
+    defect(
+        "a signal cuts requests off",
+        f"{SERVICE}/_server.py",
+        "            self.should_exit = self.should_exit or over or not self._service.in_flight\n",
+        "            self.should_exit = self.force_exit = True\n",
+        f"{SERVICE_TESTS}/test_lifecycle.py::test_a_signal_lets_requests_end",
+    ),
+    defect(
+        "what the storage says is told to everybody",
+        f"{SERVICE}/_answers.py",
+        "            causes=(str(error.kind),),\n",
+        "            causes=(error.message,),\n",
+        f"{SERVICE_TESTS}/test_answers.py::test_failures_of_the_storage",
+    ),
+)
+
 DEFECTS = (
     *ON_FILES,
     *ON_S3,
@@ -847,4 +964,5 @@ DEFECTS = (
     *ON_STASHES,
     *ON_OWN_LINKS,
     *ON_TRAFFIC,
+    *ON_SERVICE,
 )
