@@ -158,17 +158,15 @@ class Wire:
         """
         pause, left = _FIRST_PAUSE, self._access.retries
         while True:
-            failure: CoatcheckError | None = None
-            wait = 0.0
             try:
                 return await once()
             except Passing as passing:
-                if not left or not passing.may_repeat(request):
-                    failure = passing.failure
-                wait = passing.wait or pause * random.uniform(0.5, 1.5)  # noqa: S311
-            if failure is not None:
+                failure, wait = passing.failure, passing.wait
+                again = left > 0 and passing.may_repeat(request)
+            if not again:
                 raise failure
             left -= 1
+            wait = wait or pause * random.uniform(0.5, 1.5)  # noqa: S311
             await anyio.sleep(min(wait, _LONGEST_PAUSE))
             pause = min(2 * pause, _LONGEST_PAUSE)
 
