@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import weakref
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast, overload
+from functools import cached_property
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 
 from anyio import to_thread
 from anyio.lowlevel import checkpoint
 
-from coatcheck._core.address import INLINE, Address, check_stash_name
-from coatcheck._core.digests import DigestAlgorithm, algorithm_of, digest_of
+from coatcheck._core.address import INLINE, Address, check_stash_name, made_address
+from coatcheck._core.digests import (
+    DigestAlgorithm,
+    algorithm_of,
+    digest_of,
+    is_digest_of,
+)
 from coatcheck._core.expiry import deadline_from
 from coatcheck._core.objects import ObjectInfo, PutInfo
 from coatcheck.errors import (
@@ -22,14 +29,8 @@ from coatcheck.payloads._integrity import OFF_LOOP
 from coatcheck.payloads._msgpack import decode, encode
 from coatcheck.payloads._typed import as_type as typed
 
-from ._places import (
-    check_admitted,
-    naming,
-    parsed,
-    place_of_address,
-    place_of_new,
-)
-from ._stash import Stash
+from ._places import Places, check_admitted, naming
+from ._stash import made_stash
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from coatcheck.config import Config, Place
     from coatcheck.wrappers import ExpiringBucket
 
-    from ._stash import StashOwner
+    from ._stash import Stash, StashOwner
 
 _T = TypeVar("_T")
 
@@ -56,29 +57,31 @@ _TURN: Final = 64
 """So many calls in a row may run before others have their turn."""
 
 
-class Standing(Protocol):
-    """What is known of a stored stash."""
-
-    @property
-    def content_type(self) -> str | None:
-        """Media type of the encoded payload."""
-        ...
-
-    @property
-    def created(self) -> datetime | None:
-        """When it was stored."""
-        ...
-
-    @property
-    def deadline(self) -> datetime | None:
-        """From when on it does not exist."""
-        ...
-
-
 class StashStore(ABC):
     """The verbs of stashes over buckets that somebody else opens."""
 
-    _calls = 0
+    _at_once: dict[Place, AtOnce]
+    """What the buckets that were asked for can do at once; `_bucket` fills it."""
+
+    @cached_property
+    def _calls(self) -> count[int]:
+        return count(1)
+
+    @cached_property
+    def _algorithm(self) -> DigestAlgorithm:
+        return DigestAlgorithm(self.config.digest)
+
+    @cached_property
+    def _digest_length(self) -> int:
+        return self._algorithm.hex_length
+
+    @cached_property
+    def _places(self) -> Places:
+        return Places(self.config)
+
+    @cached_property
+    def _owner(self) -> weakref.ref[StashOwner]:
+        return weakref.ref(cast("StashOwner", self))
 
     @property
     @abstractmethod
@@ -137,40 +140,35 @@ class StashStore(ABC):
             Closed: Not open here.
         """
         self._check_usable()
-        if self._is_turn():
+        if not next(self._calls) % _TURN:
             await checkpoint()
         config = self.config
-        algorithm = DigestAlgorithm(config.digest)
-        check_stash_name(namespace, name, algorithm.hex_length)
-        place = None if self._is_inline(expires) else place_of_new(config, namespace)
-        encoded = encode(data, max_bytes=config.max_payload_bytes)
-        body = encoded.body
-        if place is None and base64_length(body) <= config.max_inline_len:
+        algorithm = self._algorithm
+        check_stash_name(namespace, name, self._digest_length)
+        inline = expires is None and INLINE in config.backends
+        place = None if inline else self._places.of_new(namespace)
+        body, decoded = encode(data, max_bytes=config.max_payload_bytes)
+        if inline and base64_length(body) <= config.max_inline_len:
             config.place(namespace)
-            address = Address(scheme=INLINE, namespace=namespace, name=name, data=body)
-            return self._stash(address, encoded.data, body)
-        place = place or place_of_new(config, namespace)
-        digest = await _digest(body, algorithm)
-        address = Address(
-            scheme=place.scheme, namespace=namespace, name=name, digest=digest
-        )
+            address = made_address(INLINE, namespace, name, None, body)
+            return self._stash(address, decoded, body, None)
+        place = place or self._places.of_new(namespace)
+        if len(body) <= OFF_LOOP:
+            digest = digest_of(body, algorithm)
+        else:
+            digest = await _digest(body, algorithm)
+        address = made_address(place.scheme, namespace, name, digest)
+        at_once = self._at_once.get(place)
+        if at_once is not None and config.compression != ZSTD:
+            info = _PLAIN if expires is None else _info(None, expires, at_once.now())
+            held = at_once.create(f"{name}.{digest}", body, info=info)
+            if held is not None:
+                return self._stash(address, decoded, body, held.info, held.created)
         with naming(address):
             standing = await self._put(
                 await self._bucket(place), address, body, expires
             )
-        return self._stash(address, encoded.data, body, standing)
-
-    def _is_turn(self) -> bool:
-        """Count a call, and tell whether others should have their turn first.
-
-        What is inline or in memory never waits, so a row of such calls would keep
-        every other task waiting.
-        """
-        self._calls += 1
-        return self._calls % _TURN == 0
-
-    def _is_inline(self, expires: Expiry | None) -> bool:
-        return expires is None and INLINE in self.config.backends
+        return self._stash(address, decoded, body, standing, standing.created)
 
     async def _put(
         self,
@@ -178,20 +176,12 @@ class StashStore(ABC):
         address: Address,
         body: bytes,
         expires: Expiry | None,
-    ) -> Standing:
+    ) -> PutInfo | ObjectInfo:
         """Store the body under its key, or prove that it stands there already."""
         stored, encoding = body, None
         if self.config.compression == ZSTD:
             stored, encoding = await _off_loop(compress, body), ZSTD
-        info = None
-        if bucket.at_once is not None:
-            if encoding is not None or expires is not None:
-                info = _info(encoding, expires, bucket.backend.now())
-            held = bucket.at_once.create(address.key, stored, info=info or _PLAIN)
-            if held is not None:
-                return held
-        if info is None:
-            info = _info(encoding, expires, bucket.backend.now())
+        info = _info(encoding, expires, bucket.backend.now())
         receipt, standing = await bucket.put_later(address.key, stored, info=info)
         if receipt is None:
             # Somebody stored under this address before; it must be this payload.
@@ -203,20 +193,22 @@ class StashStore(ABC):
         address: Address,
         data: _T,
         body: bytes,
-        info: Standing | None = None,
+        info: PutInfo | ObjectInfo | None,
+        created: datetime | None = None,
     ) -> Stash[_T]:
         digest = address.digest
-        return Stash(
-            namespace=address.namespace,
-            name=address.name,
-            digest=digest or digest_of(body, DigestAlgorithm(self.config.digest)),
-            address=address,
-            data=data,
-            size=len(body),
-            content_type=MSGPACK_TYPE if info is None else info.content_type,
-            created=None if info is None else info.created,
-            deadline=None if info is None else info.deadline,
-            _owner=weakref.ref(cast("StashOwner", self)),
+        if digest is None:
+            digest = digest_of(body, self._algorithm)
+        info = _PLAIN if info is None else info
+        return made_stash(
+            address,
+            digest,
+            data,
+            len(body),
+            info.content_type,
+            created,
+            info.deadline,
+            self._owner,
         )
 
     @overload
@@ -253,56 +245,48 @@ class StashStore(ABC):
             Closed: Not open here.
         """
         self._check_usable()
-        if self._is_turn():
+        if not next(self._calls) % _TURN:
             await checkpoint()
-        found = parsed(address)
-        info: Standing | None = None
+        found = address if isinstance(address, Address) else Address.parse(address)
+        info: PutInfo | ObjectInfo | None = None
+        created: datetime | None = None
         if found.data is not None:
             check_admitted(self.config, found)
             body = found.data
+        elif (held := self._at_hand(found)) is not None:
+            body, info, created = held.body, held.info, held.created
         else:
             body, info = await self._claim(found)
+            created = info.created
         data: Any = body
-        if not found.streamed:
+        if found.sha256 is None:
             data = decode(body, max_bytes=self.config.max_payload_bytes)
         if as_type is not None:
             data = typed(data, as_type)
-        return self._stash(found, data, body, info)
+        return self._stash(found, data, body, info, created)
 
-    async def _claim(self, address: Address) -> tuple[bytes, Standing]:
-        with naming(address):
-            if address.url is not None:
-                return await self._read_payload(await self._reading(address), address)
-            bucket = await self._home(address)
-            if bucket.at_once is not None:
-                held = self._at_hand(bucket.at_once, address)
-                if held is not None:
-                    return held.body, held
-            return await self._read_payload(bucket.get(address.key), address)
+    def _at_hand(self, address: Address) -> Held | None:
+        """Return what is in memory, small, stored as it is, and of the right digest.
 
-    def _at_hand(self, bucket: AtOnce, address: Address) -> Held | None:
-        """Return a payload that is in memory, plain, small, and the right one.
-
-        None for every other: how that is read, or what is wrong with it, is seen by
-        reading it.
+        None for everything else: how that is read, or what is wrong with it, shows
+        when it is read.
         """
-        held = None if address.streamed else bucket.read(address.key)
-        if held is None or held.codec is not None or held.encoding is not None:
-            return None
-        if len(held.body) > min(OFF_LOOP, self.config.max_payload_bytes):
+        place = self._places.known(address)
+        at_once = None if place is None else self._at_once.get(place)
+        if at_once is None:
             return None
         digest = address.digest or ""
-        right = digest_of(held.body, algorithm_of(digest)) == digest
-        return held if right else None
+        held = at_once.read(f"{address.name}.{digest}")
+        if held is None or held.info.encoding or held.info.codec:
+            return None
+        body = held.body
+        if len(body) > OFF_LOOP or len(body) > self.config.max_payload_bytes:
+            return None
+        return held if is_digest_of(digest, body) else None
 
-    async def _home(self, address: Address) -> ExpiringBucket:
-        """Return the bucket of a stored stash, open.
-
-        Raises:
-            UnsupportedBackend: The address's backend is not configured.
-            InvalidAddress: The namespaces are mapped, and not to there.
-        """
-        return await self._bucket(place_of_address(self.config, address))
+    async def _claim(self, address: Address) -> tuple[bytes, ObjectInfo]:
+        with naming(address):
+            return await self._read_payload(await self._reading(address), address)
 
     async def _reading(
         self, address: Address, byte_range: ByteRange | None = None
@@ -317,7 +301,7 @@ class StashStore(ABC):
             check_admitted(self.config, address)
             links = await self._links()
             return links.get(address.url.partition("#")[0], byte_range=byte_range)
-        bucket = await self._home(address)
+        bucket = await self._bucket(self._places.of_address(address))
         return bucket.get(address.key, byte_range=byte_range)
 
     async def _read_payload(
