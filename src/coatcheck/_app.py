@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from coatcheck.abc import Backend, Bucket, Observer
+    from coatcheck.abc import AtOnce, Backend, Bucket, Observer
     from coatcheck.backends._memory import MemoryStore
     from coatcheck.config import Place
     from coatcheck.wrappers import ExpiringBucket
@@ -69,6 +69,7 @@ class Coatcheck(AsyncResource, Stashes):
         self._opening: Flights[Backend] = Flights()
         self._backends: dict[str, Backend] = {}
         self._buckets: dict[Place, ExpiringBucket] = {}
+        self._at_once: dict[Place, AtOnce] = {}
         self._guards: dict[str, Guard] = {}
         self._traffic = Traffic(self._config, observer)
 
@@ -104,7 +105,10 @@ class Coatcheck(AsyncResource, Stashes):
         )
         if len(self._buckets) >= _MAX_BUCKETS:
             self._buckets.clear()
+            self._at_once.clear()
         self._buckets[place] = bucket
+        if bucket.at_once is not None:
+            self._at_once[place] = bucket.at_once
         return bucket
 
     def _shareable(self, bucket: Bucket) -> Bucket:
@@ -168,6 +172,7 @@ class Coatcheck(AsyncResource, Stashes):
         self._backends.clear()
         self._traffic.clear()
         self._buckets.clear()
+        self._at_once.clear()
         await one_after_another(*(backend.aclose for backend in backends))
 
     def _check_usable(self) -> None:

@@ -20,12 +20,14 @@ MAX_NAMESPACE_BYTES = 255
 # What most texts look like, and what needs no closer look: printable ASCII without
 # `?` and `#`, and no segment that begins with a dot.
 _PLAIN_SEGMENT: Final = r"""[0-9A-Za-z_-][ !"$-.0->@-~]*"""
-PLAIN_KEY: Final = rf"(?:{_PLAIN_SEGMENT}/)*{_PLAIN_SEGMENT}"
+PLAIN_KEY: Final = rf"(?:{_PLAIN_SEGMENT}+/)*+{_PLAIN_SEGMENT}"
 """A pattern of texts that are keys and names, as long as they are not too long."""
 PLAIN_NAMESPACE: Final = r"[0-9A-Za-z_-][0-9A-Za-z._-]*"
 """A pattern of texts that are namespaces, as long as they are not too long."""
-_plain_key = re.compile(PLAIN_KEY).fullmatch
-_plain_namespace = re.compile(PLAIN_NAMESPACE).fullmatch
+plain_key: Final = re.compile(PLAIN_KEY).fullmatch
+plain_namespace: Final = re.compile(PLAIN_NAMESPACE).fullmatch
+
+
 _OUTSIDE_NAMESPACES = frozenset("/?#@:[]\\")
 _OUTSIDE_NAMES = frozenset("?#")
 _SHOWN = 80
@@ -52,7 +54,7 @@ def check_key(key: str, *, what: str = "key", canonical: bool = True) -> None:
     Raises:
         InvalidName: The key is not canonical; the message says why.
     """
-    if _is_plain(key, MAX_KEY_BYTES, _plain_key):
+    if _is_plain(key, MAX_KEY_BYTES, plain_key):
         return
     _check_text(key, what, MAX_KEY_BYTES, canonical=canonical)
     for segment in key.split("/"):
@@ -82,7 +84,7 @@ def check_name(name: str, *, canonical: bool = True) -> None:
     Raises:
         InvalidName: The name is no canonical key, or has `?` or `#` in it.
     """
-    if _is_plain(name, MAX_KEY_BYTES, _plain_key):
+    if _is_plain(name, MAX_KEY_BYTES, plain_key):
         return
     check_key(name, what="name", canonical=canonical)
     _check_without(name, _OUTSIDE_NAMES, "name")
@@ -98,7 +100,7 @@ def check_namespace(namespace: str) -> None:
     Raises:
         InvalidName: The namespace breaks one of these rules; the message says which.
     """
-    if _is_plain(namespace, MAX_NAMESPACE_BYTES, _plain_namespace):
+    if _is_plain(namespace, MAX_NAMESPACE_BYTES, plain_namespace):
         return
     _check_text(namespace, "namespace", MAX_NAMESPACE_BYTES)
     _check_without(namespace, _OUTSIDE_NAMESPACES, "namespace")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from coatcheck._core.expiry import Expiry
     from coatcheck._core.objects import PutInfo
 
     from ._backend import Bucket
@@ -22,33 +21,13 @@ class Held(Protocol):
         ...
 
     @property
-    def content_type(self) -> str | None:
-        """Media type of the stored bytes."""
-        ...
-
-    @property
-    def encoding(self) -> str | None:
-        """Content-Encoding of the stored bytes."""
-        ...
-
-    @property
-    def codec(self) -> str | None:
-        """How a payload became bytes."""
-        ...
-
-    @property
     def created(self) -> datetime:
         """When the object was written, in UTC."""
         ...
 
     @property
-    def expiry(self) -> Expiry | None:
-        """The expiration policy."""
-        ...
-
-    @property
-    def deadline(self) -> datetime | None:
-        """From when on the object does not exist, in UTC."""
+    def info(self) -> PutInfo:
+        """What the last write said of it, times in UTC; `created` stands beside."""
         ...
 
 
@@ -56,25 +35,24 @@ class AtOnce(Protocol):
     """The plain cases of creating and reading, each in one step.
 
     Whatever is not plain gives None and has changed nothing: then the verbs of the
-    bucket decide, and fail as they do. Whoever calls these many times lets others
-    have their turn now and then.
+    bucket decide, and fail as they do. Whoever calls these knows that the backend is
+    open here, and lets others have their turn now and then.
     """
+
+    def now(self) -> datetime:
+        """Return the time by the clock that deadlines go by, in UTC."""
+        ...
 
     def create(self, key: str, body: bytes, *, info: PutInfo) -> Held | None:
         """Store an object as `put` with CREATE does, if nothing is in its way.
 
         Args:
-            key: A canonical key.
+            key: A canonical key; it is not looked at again.
             body: The bytes.
             info: The metadata.
 
         Returns:
             The object, None when it takes a `put`.
-
-        Raises:
-            InvalidName: The key is not canonical.
-            AtCapacity: The store is full.
-            Closed: Not open here.
         """
         ...
 
@@ -83,9 +61,6 @@ class AtOnce(Protocol):
 
         Returns:
             The object, None when it takes a `get`.
-
-        Raises:
-            Closed: Not open here.
         """
         ...
 

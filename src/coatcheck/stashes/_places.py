@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from coatcheck._core.address import INLINE, LINK, Address
 from coatcheck.errors import (
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from coatcheck.config import Config
 
 from coatcheck.config import Place
+
+_MAX_KNOWN: Final = 1024
+"""The most places that are remembered; namespaces come without a bound."""
 
 
 def place_of_new(config: Config, namespace: str) -> Place:
@@ -65,6 +68,45 @@ def place_of_address(config: Config, address: Address) -> Place:
             address=address.redacted,
         )
     return mapped
+
+
+class Places:
+    """Where stashes are by one configuration; remembers what it found.
+
+    Args:
+        config: The configuration.
+    """
+
+    __slots__ = ("_config", "_known")
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._known: dict[tuple[str | None, str], Place] = {}
+
+    def of_new(self, namespace: str) -> Place:
+        """Return what `place_of_new` does."""
+        place = self._known.get((None, namespace))
+        if place is None:
+            place = place_of_new(self._config, namespace)
+            self._remember((None, namespace), place)
+        return place
+
+    def of_address(self, address: Address) -> Place:
+        """Return what `place_of_address` does."""
+        place = self.known(address)
+        if place is None:
+            place = place_of_address(self._config, address)
+            self._remember((address.scheme, address.namespace), place)
+        return place
+
+    def known(self, address: Address) -> Place | None:
+        """Return where the stash behind an address is, if that was asked before."""
+        return self._known.get((address.scheme, address.namespace))
+
+    def _remember(self, asked: tuple[str | None, str], place: Place) -> None:
+        if len(self._known) >= _MAX_KNOWN:
+            self._known.clear()
+        self._known[asked] = place
 
 
 def check_admitted(config: Config, address: Address) -> None:

@@ -16,12 +16,11 @@ from anyio.lowlevel import checkpoint
 
 from coatcheck._core.address import LINK
 from coatcheck._core.expiry import satisfies
-from coatcheck._core.objects import ObjectInfo
+from coatcheck._core.objects import ObjectInfo, PutInfo
 from coatcheck.abc import Event
 from coatcheck.errors import Outcome, Timeout
 from coatcheck.wrappers import emit
 
-from ._at_hand import Standing
 from ._budget import LEAST_BUDGET, Budget
 from ._cache import Claimed, StashCache, is_as_read
 from ._flights import Flights
@@ -57,7 +56,7 @@ class Traffic:
         """The encoded bytes that calls for many stashes hold."""
         self.encoding = anyio.Lock(fast_acquire=True)
         """Held by the one of them that has encoded and waits for its portion."""
-        self._puts = Flights[Standing]()
+        self._puts = Flights[PutInfo | ObjectInfo]()
         self._gets = Flights[tuple[bytes, ObjectInfo]]()
         self._cache: StashCache | None = None
         if config.cache_bytes:
@@ -74,8 +73,8 @@ class Traffic:
         bucket: ExpiringBucket,
         key: str,
         expires: Expiry | None,
-        write: Callable[[], Awaitable[Standing]],
-    ) -> Standing:
+        write: Callable[[], Awaitable[PutInfo | ObjectInfo]],
+    ) -> PutInfo | ObjectInfo:
         """Write a stash, or let an equal write that is under way stand for it.
 
         Args:
@@ -88,7 +87,7 @@ class Traffic:
         spot = _spot(place, key)
         asked = None if expires is None else bucket.now()
 
-        def suits(standing: Standing) -> bool:
+        def suits(standing: PutInfo | ObjectInfo) -> bool:
             return asked is None or satisfies(expires, standing.deadline, asked)
 
         try:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from coatcheck._core.expiry import TimeToIdle, is_expired
-from coatcheck._core.names import check_key
+from coatcheck._core.names import MAX_KEY_BYTES
 
 if TYPE_CHECKING:
-    from coatcheck.abc import AtOnce, Backend, Held, PutInfo
+    from coatcheck.abc import AtOnce, Held, PutInfo
 
 
 class ScopedAtOnce:
@@ -19,15 +19,19 @@ class ScopedAtOnce:
         prefix: The prefix.
     """
 
-    __slots__ = ("_inner", "_prefix")
+    __slots__ = ("_inner", "_prefix", "now")
 
     def __init__(self, inner: AtOnce, prefix: str) -> None:
         self._inner = inner
         self._prefix = prefix
+        self.now = inner.now
 
     def create(self, key: str, body: bytes, *, info: PutInfo) -> Held | None:
-        check_key(key)
-        return self._inner.create(self._prefix + key, body, info=info)
+        key = self._prefix + key
+        # With the prefix it may be too long.
+        if len(key.encode()) > MAX_KEY_BYTES:
+            return None
+        return self._inner.create(key, body, info=info)
 
     def read(self, key: str) -> Held | None:
         return self._inner.read(self._prefix + key)
@@ -38,25 +42,23 @@ class ExpiringAtOnce:
 
     Args:
         inner: What is wrapped; its bucket has GENERATION.
-        backend: Tells the time that deadlines go by.
     """
 
-    __slots__ = ("_backend", "_inner")
+    __slots__ = ("_read", "create", "now")
 
-    def __init__(self, inner: AtOnce, backend: Backend) -> None:
-        self._inner = inner
-        self._backend = backend
-
-    def create(self, key: str, body: bytes, *, info: PutInfo) -> Held | None:
-        return self._inner.create(key, body, info=info)
+    def __init__(self, inner: AtOnce) -> None:
+        self._read = inner.read
+        self.now = inner.now
+        # Where nothing is there is nothing expired.
+        self.create = inner.create
 
     def read(self, key: str) -> Held | None:
-        held = self._inner.read(key)
-        if held is None or held.expiry is None:
+        held = self._read(key)
+        if held is None or held.info.expiry is None:
             return held
-        if isinstance(held.expiry, TimeToIdle):
+        if isinstance(held.info.expiry, TimeToIdle):
             return None
-        return None if is_expired(held.deadline, self._backend.now()) else held
+        return None if is_expired(held.info.deadline, self.now()) else held
 
 
 if TYPE_CHECKING:

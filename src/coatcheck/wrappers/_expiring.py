@@ -73,7 +73,7 @@ class ExpiringBucket(DeadlinesBucket):
         self.at_once: AtOnce | None = None
         offered = at_once(inner)
         if offered is not None and Capability.GENERATION in inner.capabilities:
-            self.at_once = ExpiringAtOnce(offered, inner.backend)
+            self.at_once = ExpiringAtOnce(offered)
 
     @property
     def capabilities(self) -> frozenset[Capability]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING
 
-from coatcheck._core.names import check_key
+from ._contents import kept_info
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
-    from coatcheck.abc import AtOnce, Backend, PutInfo
+    from coatcheck.abc import AtOnce, PutInfo
 
     from ._contents import Record
     from ._store import MemoryStore
@@ -20,37 +22,35 @@ class MemoryAtOnce:
 
     Args:
         name: The bucket's name.
-        backend: The backend that opened it.
         store: The objects.
-        check_open: Raises Closed when the backend is not open here.
+        clock: Tells the time that objects are marked with.
     """
 
-    __slots__ = ("_backend", "_check_open", "_name", "_store")
+    __slots__ = ("_clock", "_name", "_store")
 
     def __init__(
-        self,
-        name: str,
-        *,
-        backend: Backend,
-        store: MemoryStore,
-        check_open: Callable[[], None],
+        self, name: str, *, store: MemoryStore, clock: Callable[[], datetime]
     ) -> None:
         self._name = name
-        self._backend = backend
         self._store = store
-        self._check_open = check_open
-
-    def create(self, key: str, body: bytes, *, info: PutInfo) -> Record | None:
-        check_key(key)
-        self._check_open()
-        if info.sha256 is None and not info.pinned:
-            return None
-        return self._store.create(self._name, key, body, info, now=self._backend.now())
+        self._clock = clock
 
     def read(self, key: str) -> Record | None:
-        self._check_open()
         return self._store.look(self._name, key)
+
+    def now(self) -> datetime:
+        return self._clock()
+
+    def create(self, key: str, body: bytes, *, info: PutInfo) -> Record | None:
+        if info.sha256 is None and not info.pinned:
+            return None
+        if info.deadline is not None:
+            info = kept_info(info)
+        now = self._clock()
+        if now.tzinfo is not UTC:
+            now = now.astimezone(UTC)
+        return self._store.create(self._name, key, body, info, now=now)
 
 
 if TYPE_CHECKING:
-    _conforms: type[AtOnce] = MemoryAtOnce
+    _conforms: Callable[..., AtOnce] = MemoryAtOnce

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +13,6 @@ from coatcheck._core.writes import Part, Receipt, Upload, WriteMode
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from coatcheck._core.expiry import Expiry
     from coatcheck.abc import Held
 
 PAGE_SIZE: Final = 1000
@@ -21,11 +20,11 @@ _AFTER_SLASH: Final = chr(ord("/") + 1)
 _TOLD = tuple(
     each.name
     for each in fields(PutInfo)
-    if each.name not in ("pinned", "md5", "created", "deadline", "sha256", "write_id")
+    if each.name not in ("pinned", "md5", "created", "sha256", "write_id")
 )
 
 
-@dataclass(eq=False, kw_only=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Record:
     """One generation of one object, of which nothing changes once it stands.
 
@@ -47,49 +46,27 @@ class Record:
     """When it was written, in UTC."""
     sha256: str | None
     """SHA-256 of the bytes, when it is known."""
-    told: PutInfo
-    """What the last write said."""
+    info: PutInfo
+    """What the last write said, with its deadline in UTC."""
     made_by: str
     """The write or upload that brought the bytes; updates keep it."""
     is_new: bool
     """Whether that write found the key free."""
 
     @property
-    def content_type(self) -> str | None:
-        return self.told.content_type
-
-    @property
-    def encoding(self) -> str | None:
-        return self.told.encoding
-
-    @property
-    def codec(self) -> str | None:
-        return self.told.codec
-
-    @property
-    def expiry(self) -> Expiry | None:
-        return self.told.expiry
-
-    @property
-    def deadline(self) -> datetime | None:
-        deadline = self.told.deadline
-        return None if deadline is None else in_utc(deadline)
-
-    @property
     def write_id(self) -> str:
         """Names the last write."""
-        return self.told.write_id or self.etag
+        return self.info.write_id or self.etag
 
-    def info(self) -> ObjectInfo:
+    def described(self) -> ObjectInfo:
         """Return all that is known about the object."""
-        told = {name: getattr(self.told, name) for name in _TOLD}
+        told = {name: getattr(self.info, name) for name in _TOLD}
         return ObjectInfo(
             key=self.key,
             size=self.size,
             etag=self.etag,
             modified=self.modified,
             created=self.created,
-            deadline=self.deadline,
             sha256=self.sha256,
             write_id=self.write_id,
             **told,
@@ -108,6 +85,14 @@ class Record:
     def is_from(self, write_id: str | None) -> bool:
         """Tell whether this write brought the bytes or the metadata."""
         return write_id is not None and write_id in (self.made_by, self.write_id)
+
+
+def kept_info(info: PutInfo) -> PutInfo:
+    """Return metadata as records hold it."""
+    deadline = info.deadline
+    if deadline is None or deadline.tzinfo is UTC:
+        return info
+    return replace(info, deadline=deadline.astimezone(UTC))
 
 
 def in_utc(moment: datetime) -> datetime:
@@ -222,7 +207,7 @@ class Listing:
             self._at += 1
             record = records.get(key)
             if record is not None:
-                entries.append(record.info())
+                entries.append(record.described())
         if not entries and not prefixes:
             return None
         return Page(entries=tuple(entries), prefixes=tuple(prefixes))

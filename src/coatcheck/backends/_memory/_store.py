@@ -19,7 +19,7 @@ from coatcheck.errors import (
     PreconditionFailed,
 )
 
-from ._contents import Contents, HeldUpload, Listing, Record, in_utc
+from ._contents import Contents, HeldUpload, Listing, Record, in_utc, kept_info
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -134,17 +134,35 @@ class MemoryStore:
     def create(
         self, bucket: str, key: str, body: bytes, info: PutInfo, *, now: datetime
     ) -> Record | None:
-        """Let a body stand under a key that is free; None when it is not.
+        """Let a body stand under a key that is free.
 
-        Raises:
-            AtCapacity: The body does not fit.
+        Returns:
+            What stands there now, None when the key or the room was taken.
         """
+        size = len(body)
         with self.lock:
-            if self.look(bucket, key) is not None:
+            contents = self._buckets.get(bucket)
+            if contents is None or key in contents.records:
                 return None
-            return self.keep(
-                bucket, key, body, info, Write.CREATE, sha256=info.sha256, now=now
+            if self._max_bytes is not None and self._used + size > self._max_bytes:
+                return None
+            self._used += size
+            etag = f"{self._nonce}-{next(self._tokens):016x}"
+            # By position, since this is much the cheapest way to call a class.
+            record = Record(
+                key,
+                body,
+                size,
+                etag,
+                now,
+                info.created or now,
+                info.sha256,
+                info,
+                info.write_id or etag,
+                True,  # it is new
             )
+            contents.keep(key, record)
+        return record
 
     def remove(self, bucket: str, key: str, if_match: str | None) -> None:
         """Remove what stands under the key, if anything does.
@@ -180,7 +198,7 @@ class MemoryStore:
                 modified=in_utc(now),
                 created=in_utc(info.created or standing.created),
                 sha256=info.sha256 or standing.sha256,
-                told=info,
+                info=kept_info(info),
             )
             self.contents(bucket).keep(key, record)
             return record.receipt()
@@ -215,7 +233,7 @@ class MemoryStore:
             found = self.find(*source)
             check_etag(*source, found, if_match)
             if info is None:
-                info = replace(found.told, created=None, write_id=None)
+                info = replace(found.info, created=None, write_id=None)
             sha256 = found.sha256 or info.sha256
             body = found.body
             record = self.keep(*target, body, info, mode, sha256=sha256, now=now)
@@ -305,7 +323,7 @@ class MemoryStore:
             modified=in_utc(now),
             created=in_utc(info.created or now),
             sha256=sha256,
-            told=info,
+            info=kept_info(info),
             made_by=upload_id or info.write_id or etag,
             is_new=standing is None,
         )
