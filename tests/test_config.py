@@ -79,6 +79,7 @@ BAD_FIELDS = {
     "concurrency": [0, -1, 10_001, *BAD_COUNTS],
     "grace": [-1, timedelta(days=2), "later", None, [], float("nan"), "inf"],
     "cache_bytes": [-1, *BAD_COUNTS],
+    "cache_ttl": [0, -1, timedelta(days=2), "later", None, [], float("nan"), "inf"],
     "s3": [None, 5, "s3", [], {"nope": 1}, {"region": ""}, Config()],
 }
 BAD_S3_FIELDS = {
@@ -179,6 +180,7 @@ def test_the_defaults_are_as_documented():
     assert config.total_timeout == timedelta(seconds=60)
     assert (config.concurrency, config.cache_bytes) == (64, 0)
     assert config.grace == timedelta(minutes=15)
+    assert config.cache_ttl == timedelta(seconds=60)
     assert config.s3 == S3Config(addressing_style="auto", wire="auto")
 
 
@@ -257,6 +259,7 @@ def test_urls_lose_their_last_slash():
         ("DURABLE", "false", "durable", False),
         ("TOTAL_TIMEOUT", "1.5", "total_timeout", timedelta(seconds=1.5)),
         ("GRACE", "PT5M", "grace", timedelta(minutes=5)),
+        ("CACHE_TTL", "2.5", "cache_ttl", timedelta(seconds=2.5)),
         ("S3__ENDPOINT_URL", "http://h:9000", "s3", S3Config(endpoint_url="http://h:9000")),
         ("S3__CREATE_BUCKETS", "1", "s3", S3Config(create_buckets=True)),
         ("S3", '{"region": "eu-1"}', "s3", S3Config(region="eu-1")),

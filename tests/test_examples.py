@@ -117,3 +117,15 @@ def test_objects(tmp_path):
     assert "another tenant has no such note" in output
     assert "22 would go, 22 went" in output
     assert "attachments org=42;project=1337: 22 objects" in output
+
+
+def test_links(tmp_path):
+    """Links to files are opened by plain HTTP and by retrieve, until they expire."""
+    output = run("links.py", tmp_path)
+    size = (EXAMPLES / "links.py").stat().st_size
+    assert f"{size} bytes by plain HTTP, text/x-python" in output
+    assert "claimed 'report' and 'film', verified by digest" in output
+    assert "later: no stash at 'http://127.0.0.1:" in output
+    assert "share link expired" in output
+    assert "?t=" not in output
+    assert list(tmp_path.glob("jobs/*"))

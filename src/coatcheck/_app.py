@@ -16,7 +16,7 @@ from coatcheck.backends import open_backend
 from coatcheck.config import Config
 from coatcheck.errors import Closed, Outcome, Timeout, UnsupportedBackend
 from coatcheck.payloads._threads import one_after_another
-from coatcheck.stashes import Stashes
+from coatcheck.stashes import Flights, Stashes, Traffic
 from coatcheck.wrappers import Guard, LinkSigner, expiring, linked
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ class Coatcheck(AsyncResource, Stashes):
     Args:
         config: The configuration; None is `Config.from_env()`.
         clock: Tells the time that deadlines go by; None is this machine's clock.
-        observer: Called for every operation on a stored stash.
+        observer: Called for every operation on a stored stash, and for every call that
+            needed none of its own.
         memory: The store behind `mem:`; None is one of its own.
 
     Raises:
@@ -62,9 +63,10 @@ class Coatcheck(AsyncResource, Stashes):
         self._memory = memory
         self._signer = link_signer(self._config)
         self._loop: object = None
-        self._opening = anyio.Lock()
+        self._opening: Flights[Backend] = Flights()
         self._backends: dict[str, Backend] = {}
         self._guards: dict[str, Guard] = {}
+        self._traffic = Traffic(self._config, observer)
 
     @property
     def config(self) -> Config:
@@ -108,12 +110,16 @@ class Coatcheck(AsyncResource, Stashes):
         backend = self._backends.get(scheme)
         if backend is not None:
             return backend
-        async with self._opening:
-            if scheme not in self._backends:
-                await self._open_backend(scheme)
-        return self._backends[scheme]
+        # All who wait for it go on at the same moment, so that their calls are joined.
+        opened = await self._opening.join(
+            (scheme, "", ""),
+            None,
+            lambda: self._open_backend(scheme),
+            suits=lambda _: True,
+        )
+        return opened.result
 
-    async def _open_backend(self, scheme: str) -> None:
+    async def _open_backend(self, scheme: str) -> Backend:
         config = self._config
         root = config.filesystem_root if scheme == "file" else ""
         # In a thread, because the first one of its kind imports its driver.
@@ -140,6 +146,7 @@ class Coatcheck(AsyncResource, Stashes):
             observer=self._observer,
         )
         self._backends[scheme] = backend
+        return backend
 
     async def _open(self) -> None:
         self._loop = _running_loop()
@@ -147,6 +154,7 @@ class Coatcheck(AsyncResource, Stashes):
     async def _close(self) -> None:
         backends = list(self._backends.values())
         self._backends.clear()
+        self._traffic.clear()
         await one_after_another(*(backend.aclose for backend in backends))
 
     def _check_usable(self) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncGenerator, Callable, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
     from datetime import datetime
 
     from coatcheck import (
@@ -109,7 +109,7 @@ async def create(
 
 
 async def create_many(
-    items: Iterable[tuple[str, Any]],
+    items: Iterable[tuple[str, Any]] | AsyncIterable[tuple[str, Any]],
     namespace: str = "default",
     *,
     expires: Expiry | None = None,
@@ -171,7 +171,7 @@ async def retrieve(
 
 
 async def retrieve_many(
-    addresses: Iterable[str | Address],
+    addresses: Iterable[str | Address] | AsyncIterable[str | Address],
     *,
     as_type: type[Any] | None = None,
     config: Config | None = None,

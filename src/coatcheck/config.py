@@ -228,7 +228,9 @@ class Config(BaseSettings):
     grace: Seconds = timedelta(minutes=15)
     """How long after its deadline an object on S3 is left to the reaper."""
     cache_bytes: int = Field(default=0, ge=0)
-    """Memory for verified stashes that were read before."""
+    """Bytes of memory for verified stashes that were read before; 0 keeps none."""
+    cache_ttl: Seconds = timedelta(seconds=60)
+    """How long a deletion by others may stay unseen for what is kept in memory."""
     s3: S3Config = S3Config()
     """How S3 is reached."""
 
@@ -286,7 +288,7 @@ class Config(BaseSettings):
             raise ValueError("'inline' must stand first")
         return given
 
-    @field_validator("total_timeout", "grace")
+    @field_validator("total_timeout", "grace", "cache_ttl")
     @classmethod
     def _check_time(cls, given: timedelta, info: ValidationInfo) -> timedelta:
         least = timedelta(0) if info.field_name == "grace" else _LEAST_TIMEOUT

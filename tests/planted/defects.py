@@ -34,11 +34,15 @@ def defect(name: str, file: str, old: str, new: str, *tests: str) -> Defect:
 FILES = "backends/_filesystem"
 S3 = "backends/_s3"
 HTTPS = "backends/_https"
+SERVICE = "service"
+SERVICE_TESTS = "service"
 S3_GAPS = "integration/test_integration_planted_gaps.py"
+TRAFFIC = "stashes/test_traffic.py"
+CACHING = "stashes/test_caching.py"
 FILES_GAPS = "backends/test_backends_planted_gaps.py"
 
-SERVICE = "backends/_service"
-SERVICE_FAULTS = "backends/service/test_service_faults.py"
+CLIENT = "backends/_service"
+CLIENT_FAULTS = "backends/service/test_service_faults.py"
 SESSIONS = "objects/test_sessions.py::TestOverMemory"
 SERVED = "objects/test_sessions_served.py::TestServedFromMemory"
 
@@ -463,8 +467,8 @@ ON_PAYLOADS = (
     defect(
         "everything runs at once",
         "payloads/_parallel.py",
-        "for _ in range(at_once):",
-        "for _ in range(at_once * 1000):",
+        "workers = iter(range(at_once))",
+        "workers = iter(range(at_once * 1000))",
         "payloads/test_payloads_planted_gaps.py::test_no_more_calls_run_than_allowed",
     ),
 )
@@ -560,7 +564,7 @@ ON_STASHES = (
     ),
     defect(
         "the digest of a streamed stash is not compared",
-        "stashes/_store.py",
+        "stashes/_pins.py",
         "reader.pin(DigestAlgorithm.SHA256, address.sha256, size=address.size)",
         "pass",
         "stashes/test_stashes_planted_gaps.py::test_a_stream_is_held_against_its_address",
@@ -666,7 +670,7 @@ ON_OWN_LINKS = (
 ON_SESSIONS = (
     defect(
         "a body that broke off is ended as if it were whole",
-        f"{SERVICE}/_streams.py",
+        f"{CLIENT}/_streams.py",
         "                await self._pour(to_request)\n",
         "                async with to_request:\n"
         "                    await self._pour(to_request)\n",
@@ -674,49 +678,49 @@ ON_SESSIONS = (
     ),
     defect(
         "the last chunk goes before the body's end is known",
-        f"{SERVICE}/_streams.py",
+        f"{CLIENT}/_streams.py",
         "_AHEAD: Final = 2",
         "_AHEAD: Final = 1",
         f"{SERVED}::test_parts_have_the_length_that_was_declared",
     ),
     defect(
         "the rest of a body passes for all of it",
-        f"{SERVICE}/_streams.py",
+        f"{CLIENT}/_streams.py",
         "        if self._begun:\n",
         "        if self._begun is None:\n",
-        f"{SERVICE_FAULTS}::test_a_body_that_flows_is_read_by_one_request",
+        f"{CLIENT_FAULTS}::test_a_body_that_flows_is_read_by_one_request",
     ),
     defect(
         "a create over the wire conflicts with itself",
-        f"{SERVICE}/_writes.py",
+        f"{CLIENT}/_writes.py",
         "        receipt = await self.made(location, write_id)\n",
         "        receipt = None\n",
-        f"{SERVICE_FAULTS}::test_a_conflict_with_oneself_is_none",
+        f"{CLIENT_FAULTS}::test_a_conflict_with_oneself_is_none",
     ),
     defect(
         "a read over the wire that breaks off is given up",
-        f"{SERVICE}/_reads.py",
+        f"{CLIENT}/_reads.py",
         "if not self._tries or not self._etag:",
         "if self._tries or not self._etag:",
-        f"{SERVICE_FAULTS}::test_a_body_that_breaks_off_is_read_on[1]",
+        f"{CLIENT_FAULTS}::test_a_body_that_breaks_off_is_read_on[1]",
     ),
     defect(
         "any page is an object",
-        f"{SERVICE}/_metadata.py",
+        f"{CLIENT}/_metadata.py",
         "    if TIME_CREATED not in headers:\n        raise",
         "    if headers is None:\n        raise",
-        f"{SERVICE_FAULTS}::test_pages_of_others_are_no_answers",
+        f"{CLIENT_FAULTS}::test_pages_of_others_are_no_answers",
     ),
     defect(
         "bytes that a service did not confirm are forgotten",
-        f"{SERVICE}/_resumable.py",
+        f"{CLIENT}/_resumable.py",
         "            del self._held[:gained]\n",
         "            self._held.clear()\n",
         "backends/service/test_service_resumable.py::test_a_service_may_hold_less_than_it_is_sent[None]",
     ),
     defect(
         "an upload whose end was sent is told as not done",
-        f"{SERVICE}/_resumable.py",
+        f"{CLIENT}/_resumable.py",
         "Outcome.UNKNOWN if self._at_end else Outcome.NOT_APPLIED",
         "Outcome.NOT_APPLIED if self._at_end else Outcome.UNKNOWN",
         "backends/service/test_service_resumable.py::test_a_service_that_forgets_what_it_finished",
@@ -793,6 +797,298 @@ ON_SESSIONS = (
     ),
 )
 
+ON_TRAFFIC = (
+    defect(
+        "those who wait are cancelled with the one who works",
+        "stashes/_flights.py",
+        "        except CoatcheckError as error:\n            flight.fail(error)\n",
+        """\
+        except BaseException as error:
+            flight.began = self._attempts = self._attempts + 1
+            flight.fail(error)
+""",
+        f"{TRAFFIC}::test_a_cancelled_writer_hands_over",
+        f"{TRAFFIC}::test_a_cancelled_reader_leaves_the_others",
+    ),
+    defect(
+        "nobody takes over from the one who was cancelled",
+        "stashes/_flights.py",
+        "        finally:\n            self._go_on(flight)\n",
+        """\
+        finally:
+            if self._is_current(flight):
+                del self._under_way[flight.spot][flight.kind]
+""",
+        "stashes/test_flights.py::test_a_cancelled_worker_hands_over",
+    ),
+    defect(
+        "who is cancelled as its turn comes does not hand over",
+        "stashes/_flights.py",
+        "        if waiter.leads:\n            # It was",
+        "        if not waiter:\n            # It was",
+        "stashes/test_flights.py::test_a_promoted_waiter_that_is_cancelled_hands_over",
+    ),
+    defect(
+        "a failure is told to those who came after its attempt began",
+        "stashes/_flights.py",
+        "[each for each in self.waiters if each.asked < self.began]",
+        "list(self.waiters)",
+        f"{TRAFFIC}::test_what_was_created_elsewhere_meanwhile_is_found",
+        f"{TRAFFIC}::test_a_failed_write_is_tried_once_more_for_the_others",
+    ),
+    defect(
+        "one error is raised in many tasks",
+        "stashes/_flights.py",
+        "raise _own(waiter.failure) from waiter.failure",
+        "raise waiter.failure",
+        "stashes/test_flights.py::test_everybody_raises_an_error_of_his_own",
+    ),
+    defect(
+        "creates of different payloads are one write",
+        "stashes/_traffic.py",
+        "    return place.scheme, place.bucket, place.prefix + key\n",
+        "    return place.scheme, place.bucket, place.prefix + key.split('.')[0]\n",
+        f"{TRAFFIC}::test_what_is_not_equal_is_written",
+    ),
+    defect(
+        "creates with different expiries are one write",
+        "stashes/_traffic.py",
+        "                spot, expires, lambda:",
+        "                spot, None, lambda:",
+        f"{TRAFFIC}::test_of_different_expiries_the_latest_holds",
+    ),
+    defect(
+        "a create takes the deadline of a write that began long before",
+        "stashes/_traffic.py",
+        "return asked is None or satisfies(expires, standing.deadline, asked)",
+        "return True",
+        f"{TRAFFIC}::test_a_create_lives_as_long_as_if_it_were_alone",
+    ),
+    defect(
+        "a read is joined after a delete",
+        "stashes/_traffic.py",
+        "        self._gets.forget(spot)\n",
+        "",
+        f"{TRAFFIC}::test_what_was_changed_meanwhile_is_read_anew",
+        f"{CACHING}::test_a_read_that_a_delete_overtakes_is_not_kept",
+    ),
+    defect(
+        "calls go deep before their turn",
+        "stashes/_traffic.py",
+        "        if turns.is_free(1):\n",
+        "        if turns:\n",
+        f"{TRAFFIC}::test_who_waits_for_a_turn_has_not_gone_deep",
+    ),
+    defect(
+        "memory takes part",
+        "stashes/_store.py",
+        "            if bucket.is_immediate:\n                standing",
+        "            if not bucket:\n                standing",
+        f"{TRAFFIC}::test_memory_takes_no_part",
+    ),
+    defect(
+        "memory serves past the deadline",
+        "stashes/_cache.py",
+        "        not is_expired(info.deadline, now)\n        and renewed",
+        "        info.deadline is not None\n        and renewed",
+        f"{CACHING}::test_a_hit_honours_the_deadline",
+        "stashes/test_cache.py::test_nothing_is_served_at_its_deadline",
+    ),
+    defect(
+        "reads from memory never renew",
+        "stashes/_cache.py",
+        "        and renewed(info.expiry, info.deadline, now) is None\n",
+        "",
+        f"{CACHING}::test_a_hit_counts_for_time_to_idle",
+    ),
+    defect(
+        "what is in memory is never stale",
+        "stashes/_cache.py",
+        "            now - claimed.asked >= self._ttl\n            or monotonic()",
+        "            now is None\n            or monotonic()",
+        f"{CACHING}::test_anothers_delete_is_unseen_for_at_most_the_ttl",
+    ),
+    defect(
+        "a clock that is set back keeps what is in memory",
+        "stashes/_cache.py",
+        "            or monotonic() - claimed.ticks >= self._seconds\n",
+        "",
+        "stashes/test_cache.py::test_a_clock_that_is_set_back_does_not_stretch_the_ttl",
+    ),
+    defect(
+        "a body is kept that was held against nothing",
+        "stashes/_store.py",
+        "                pin_to(reader, address)\n                return await reader.read()",
+        "                return await reader.read()",
+        f"{CACHING}::test_only_what_was_verified_is_kept",
+    ),
+    defect(
+        "memory does not look at what an address pins",
+        "stashes/_cache.py",
+        "if entry.pins != pins or not is_as_read(claimed.info, now):",
+        "if not is_as_read(claimed.info, now):",
+        f"{CACHING}::test_bytes_are_served_only_to_the_pins_they_were_held_against",
+    ),
+    defect(
+        "memory has no bound",
+        "stashes/_cache.py",
+        "        self._used += weight\n",
+        "",
+        "stashes/test_cache.py::test_the_one_not_used_for_longest_goes_first",
+        f"{CACHING}::test_the_bound_on_bytes_is_kept",
+    ),
+    defect(
+        "a delete leaves what is in memory",
+        "stashes/_traffic.py",
+        "            self._cache.forget(spot)\n",
+        "            pass\n",
+        f"{CACHING}::test_our_own_changes_are_seen_at_once",
+    ),
+    defect(
+        "creates of many hold any number of bytes",
+        "stashes/_batches.py",
+        "                    await portion.take(len(draft.encoded.body))\n",
+        "",
+        "stashes/test_batches.py::test_creates_hold_few_bytes",
+    ),
+    defect(
+        "retrieves of many hold any number of bytes",
+        "stashes/_budget.py",
+        "            raise NoRoom(size)\n",
+        "            budget.change(0)\n",
+        "stashes/test_batches.py::test_retrieves_hold_few_bytes",
+    ),
+    defect(
+        "a body is decompressed without room for it",
+        "stashes/_store.py",
+        "            portion.fit(len(stored) + size_in_frame(stored, unknown=limit))\n",
+        "            portion.fit(len(stored))\n",
+        "stashes/test_batches.py::test_what_is_compressed_takes_room_for_all_of_it",
+    ),
+    defect(
+        "who is cancelled while it waits for bytes keeps them",
+        "stashes/_budget.py",
+        "                self.change(-size)\n",
+        "                pass\n",
+        "stashes/test_budget.py::test_who_is_cancelled_holds_nothing",
+    ),
+)
+
+ON_SERVICE = (
+    defect(
+        "a token opens wider scopes than it names",
+        f"{SERVICE}/_grants.py",
+        "        if not self.opens_wider and len(pairs) != len(self.scopes):\n            return False\n",
+        "",
+        f"{SERVICE_TESTS}/test_tokens.py::test_refused_tokens[more scopes]",
+    ),
+    defect(
+        "a token may live for ever",
+        f"{SERVICE}/_tokens.py",
+        "        if found.until > seconds + self._longest + _LEEWAY:\n",
+        "        if found.until < 0:\n",
+        f"{SERVICE_TESTS}/test_tokens.py::test_refused_tokens[exp far off]",
+    ),
+    defect(
+        "a signature has several texts",
+        f"{SERVICE}/_presigned.py",
+        "    if len(signature) != _SIGNATURE_SIZE or again != text:\n",
+        "    if len(signature) != _SIGNATURE_SIZE:\n",
+        f"{SERVICE_TESTS}/test_presigned.py::test_the_unused_bits_of_a_signature",
+    ),
+    defect(
+        "a presigned URL lists a scope",
+        f"{SERVICE}/_grants.py",
+        "        if permission != Permission.OBJECT_READ or not is_one:\n",
+        "        if permission != Permission.OBJECT_READ:\n",
+        f"{SERVICE_TESTS}/test_presigned.py::test_no_other_route",
+    ),
+    defect(
+        "a key is decoded twice",
+        f"{SERVICE}/_targets.py",
+        "        text = unquote_to_bytes(rest).decode()\n",
+        "        text = unquote_to_bytes(unquote_to_bytes(rest)).decode()\n",
+        f"{SERVICE_TESTS}/test_objects.py::test_keys_are_decoded_once[memory-looks%2520encoded-looks%20encoded]",
+    ),
+    defect(
+        "half a body becomes an object",
+        f"{SERVICE}/_bodies.py",
+        "            raise ClientGone\n",
+        '            self._is_whole = True\n            return b""\n',
+        f"{SERVICE_TESTS}/test_bad_requests.py::test_bodies_that_end_early",
+    ),
+    defect(
+        "a chunked body has no bound",
+        f"{SERVICE}/_bodies.py",
+        "        self._check(self._received)\n",
+        "",
+        f"{SERVICE_TESTS}/test_bad_requests.py::test_bodies_that_are_too_long[memory-False]",
+    ),
+    defect(
+        "a slot stays taken",
+        f"{SERVICE}/_limits.py",
+        "            finally:\n                self._give_back()\n",
+        "            finally:\n                pass\n",
+        f"{SERVICE_TESTS}/test_limits.py::test_slots",
+    ),
+    defect(
+        "an answer goes on for nobody",
+        f"{SERVICE}/_reads.py",
+        "        pass\n    raise ClientGone\n",
+        "        pass\n    await anyio.sleep_forever()\n",
+        f"{SERVICE_TESTS}/test_disconnects.py::test_an_answer_ends_with_its_client",
+    ),
+    defect(
+        "answers can be sniffed",
+        f"{SERVICE}/_frame.py",
+        '        "x-content-type-options": "nosniff",\n',
+        "",
+        f"{SERVICE_TESTS}/test_objects.py::test_every_answer_is_inert[memory]",
+    ),
+    defect(
+        "HEAD is no access",
+        f"{SERVICE}/_reads.py",
+        "        await call.bucket.renew(info)\n",
+        "",
+        f"{SERVICE_TESTS}/test_objects.py::test_deadlines[memory]",
+    ),
+    defect(
+        "a finished session is forgotten",
+        f"{SERVICE}/_resumable.py",
+        "    await _note_end(call, session)\n",
+        "",
+        f"{SERVICE_TESTS}/test_uploads.py::test_a_lost_last_answer[replaced-memory]",
+    ),
+    defect(
+        "a session is good for every key",
+        f"{SERVICE}/_resumable.py",
+        '    if told is None or told["key"] != call.stored_key:\n',
+        "    if told is None:\n",
+        f"{SERVICE_TESTS}/test_uploads.py::test_a_session_of_another_key",
+    ),
+    defect(
+        "a declared digest is not compared",
+        f"{SERVICE}/_bodies.py",
+        "            if self._is_whole and self._hasher.hexdigest() != self._sha256:\n",
+        "            if self._is_whole and not self._sha256:\n",
+        f"{SERVICE_TESTS}/test_objects.py::test_a_declared_digest[memory]",
+    ),
+    defect(
+        "a signal cuts requests off",
+        f"{SERVICE}/_server.py",
+        "            self.should_exit = self.should_exit or over or not self._service.in_flight\n",
+        "            self.should_exit = self.force_exit = True\n",
+        f"{SERVICE_TESTS}/test_lifecycle.py::test_a_signal_lets_requests_end",
+    ),
+    defect(
+        "what the storage says is told to everybody",
+        f"{SERVICE}/_answers.py",
+        "            causes=(str(error.kind),),\n",
+        "            causes=(error.message,),\n",
+        f"{SERVICE_TESTS}/test_answers.py::test_failures_of_the_storage",
+    ),
+)
+
 DEFECTS = (
     *ON_FILES,
     *ON_S3,
@@ -803,4 +1099,6 @@ DEFECTS = (
     *ON_STASHES,
     *ON_OWN_LINKS,
     *ON_SESSIONS,
+    *ON_TRAFFIC,
+    *ON_SERVICE,
 )

@@ -10,12 +10,14 @@ from datetime import timedelta
 import aiohttp
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from yarl import URL
 
 from coatcheck import Coatcheck, Config
 from coatcheck.backends._memory import MemoryStore
 from coatcheck.config import Place
-from coatcheck.service import create_links_app
+from coatcheck.service import create_links_app, links_router
+from coatcheck.wrappers import LinkSigner
 
 KEY = "canary-signing-key-0123456789"
 
@@ -43,6 +45,18 @@ def bound():
     sock = socket.socket(proto=socket.IPPROTO_TCP)
     sock.bind(("127.0.0.1", 0))
     return sock
+
+
+def impatient(cc):
+    """Return an application that soon leaves clients that do not go on."""
+
+    async def find(scheme, name):
+        return await cc._bucket(Place(scheme=scheme, bucket=name, prefix=""))
+
+    app = FastAPI()
+    patience = timedelta(milliseconds=200)
+    app.include_router(links_router(find, LinkSigner(KEY), idle=patience))
+    return app
 
 
 class Served:

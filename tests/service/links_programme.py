@@ -15,7 +15,7 @@ from pathlib import Path
 
 import uvicorn
 
-from coatcheck import Coatcheck, Config, TimeToLive
+from coatcheck import Coatcheck, Config
 from coatcheck.abc import SignPut
 from coatcheck.config import Place
 from coatcheck.errors import CoatcheckError
@@ -55,15 +55,12 @@ async def share(root, url):
     async with Coatcheck(on_files(root, public_url=url)) as cc:
         report = await cc.create("report ü+%;", {"rows": [1] * 500}, "jobs")
         stream = await cc.create_stream("film", STREAM, "media")
-        brief = await cc.create(
-            "brief", "x" * 500, expires=TimeToLive(timedelta(seconds=1))
-        )
         bucket = await cc._bucket(Place(scheme="file", bucket="uploads", prefix=""))
         put = await bucket.sign(SignPut(), "big", expires_in=timedelta(hours=1))
         links = {
             "report": str(await report.share(ttl_sec=600)),
             "stream": str(await cc.share(stream.address, ttl_sec=600)),
-            "brief": str(await brief.share(ttl_sec=600)),
+            "brief": str(await report.share(ttl_sec=1)),
             "put": put.url,
         }
         print(json.dumps(links))

@@ -91,6 +91,31 @@ async def test_clients_that_leave_in_the_middle_of_a_get(config, abruptly):
         assert len((await it.get("k")).body) == 8 * MIB
 
 
+async def test_an_answer_ends_with_its_client(config, monkeypatch):
+    """What a client that left does not take is not read either."""
+    from coatcheck.payloads._integrity import VerifiedReader
+
+    read: list[int] = []
+    following = VerifiedReader.__anext__
+
+    async def counted(self):
+        chunk = await following(self)
+        read.append(len(chunk))
+        await asyncio.sleep(0.02)
+        return chunk
+
+    monkeypatch.setattr(VerifiedReader, "__anext__", counted)
+    async with serving(config) as it:
+        await it.put("k", os.urandom(48 * MIB))
+        reader, writer = await connected(
+            it, f"GET {BASE}/k HTTP/1.1\r\nhost: x\r\n\r\n"
+        )
+        await reader.read(1000)
+        writer.transport.abort()
+        await it.idle()
+        assert 0 < sum(read) < 40 * MIB
+
+
 async def test_clients_that_leave_while_parts_are_put(config, root):
     """An upload keeps the parts that came whole, and nothing else."""
     place = BASE.removeprefix("/v1/objects/")

@@ -10,7 +10,6 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,8 +17,8 @@ import aiohttp
 import pytest
 from fastapi import FastAPI
 from tests.conftest import open_files
-from tests.service.conftest import KEY
-from tests.service.test_links_uploads import connected, head, until
+from tests.service.conftest import KEY, impatient
+from tests.service.wire import connected, head, until
 from yarl import URL
 
 from coatcheck import errors
@@ -61,7 +60,7 @@ async def test_a_client_that_leaves_in_its_download(on_files, caplog):
 @pytest.mark.asyncio
 async def test_a_client_that_does_not_read_on(on_files):
     """A reader that stands still is left after a while, and the file is closed."""
-    async with on_files.opened(total_timeout=timedelta(milliseconds=400)) as it:
+    async with on_files.opened(app=impatient) as it:
         await (await it.bucket()).put("k", bytes(20 * MIB))
         signed = await it.signed(SignGet(), "k")
         async with connected(signed.url) as (_, writer):

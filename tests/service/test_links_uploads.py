@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 import pytest
+from tests.conftest import open_files
+from tests.service.conftest import impatient
+from tests.service.wire import connected, head, until
 
 from coatcheck.abc import SignGet, SignPut
 from coatcheck.errors import InvalidInput, ObjectNotFound
@@ -20,15 +21,6 @@ async def chunks(total, size=10_000):
     """Send a body without saying how long it is."""
     for start in range(0, total, size):
         yield b"x" * min(size, total - start)
-
-
-async def until(holds):
-    """Wait until something holds."""
-    for _ in range(1000):
-        if holds():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it never held")
 
 
 async def test_one_upload(services):
@@ -168,26 +160,6 @@ async def test_an_upload_begins_before_the_end(services):
         assert (await it.answer("PUT", signed.url, data=b"x"))[0] == 201
 
 
-@asynccontextmanager
-async def connected(url):
-    """Open a connection to where a link leads, and hang up at the end."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
-    try:
-        yield reader, writer
-    finally:
-        writer.transport.abort()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
-
-
-def head(method, url, *lines):
-    parts = urlsplit(url)
-    target = f"{parts.path}?{parts.query}"
-    return "\r\n".join(
-        [f"{method} {target} HTTP/1.1", "host: x", *lines, "", ""]
-    ).encode()
-
-
 @pytest.mark.parametrize(
     "lines", [["content-length: 500000"], ["transfer-encoding: chunked"]]
 )
@@ -212,8 +184,6 @@ async def test_a_client_that_leaves_in_its_upload(services, lines, caplog):
 
 def open_drafts(services):
     """Return what this process holds open below the root."""
-    from tests.conftest import open_files
-
     return [
         path
         for path in open_files()
@@ -223,8 +193,7 @@ def open_drafts(services):
 
 async def test_a_client_that_does_not_go_on(services):
     """An upload that stalls is ended, and leaves nothing."""
-    patience = timedelta(milliseconds=400)
-    async with services.opened(total_timeout=patience) as it:
+    async with services.opened(app=impatient) as it:
         signed = await it.signed(SignPut(), "k")
         async with connected(signed.url) as (reader, writer):
             writer.write(head("PUT", signed.url, "content-length: 1000") + b"x" * 10)

@@ -484,3 +484,61 @@ async def test_concurrent_pieces(config):
         assert 201 in {answer.status for answer in answers}
         assert (await it.get("k")).body == body
         assert list((await it.stored()).values()) == [len(body)]
+
+
+@pytest.mark.parametrize("then", ["nothing", "replaced", "deleted", "a day later"])
+async def test_a_lost_last_answer(config, clock, then):
+    """Who lost it asks again and is told, for a day, whatever became of the object."""
+    async with serving(config, clock=clock) as it:
+        session, _ = await opened(it, 5)
+        assert (await appended(it, session, 0, b"hello")).status == 201
+        if then == "replaced":
+            await it.put("k", b"other")
+        if then in ("deleted", "a day later"):
+            await it.delete("k")
+        if then == "a day later":
+            clock.advance(86_400)
+        for answer in (
+            await appended(it, session, "*", None),
+            await appended(it, session, 0, b"hello"),
+        ):
+            assert answer.status == (404 if then == "a day later" else 201)
+        if then == "replaced":
+            assert (await it.get("k")).body == b"other"
+
+
+async def test_a_store_that_fails_at_the_end(config, monkeypatch):
+    """When the object cannot appear the session stays, and asking again finishes it."""
+    from coatcheck.errors import BackendUnavailable
+
+    async with serving(config) as it:
+        session, _ = await opened(it, 5)
+        driver = type(it.bucket.inner.inner)
+        complete, failures = driver.complete, [True]
+
+        async def failing(self, *args):
+            if failures:
+                failures.pop()
+                raise BackendUnavailable("not now")
+            return await complete(self, *args)
+
+        monkeypatch.setattr(driver, "complete", failing)
+        answer = await appended(it, session, 0, b"hello")
+        assert answer.status == 503
+        assert answer.headers["retry-after"] == "1"
+        assert (await it.get("k")).status == 404
+        answer = await appended(it, session, "*", None)
+        assert (answer.status, answer.json()) == (201, {"key": "k"})
+        assert (await it.get("k")).body == b"hello"
+
+
+async def test_a_session_of_another_key(config):
+    """A token is good for its own key and scope alone."""
+    async with serving(config) as it:
+        session, _ = await opened(it, 5)
+        assert (await appended(it, session, 0, b"hello", key="other")).status == 404
+        path = f"/v1/objects/{USECASE}/_/k?session={session}"
+        assert (await it.ask("PUT", path, upload_offset="*")).status == 404
+        assert (await it.ask("DELETE", path)).status == 404
+        assert (await appended(it, session, 0, b"hello")).status == 201
+        assert list((await it.stored()).values()) == [5]

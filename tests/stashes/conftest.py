@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from tests.stashes.slow import SlowPlace
 
 from coatcheck import Coatcheck, Config
 from coatcheck.backends._memory import MemoryStore
@@ -50,3 +51,9 @@ class Place:
 def place(request, tmp_path, clock):
     """A place in memory, then one in files."""
     return Place(request.param, tmp_path, clock)
+
+
+@pytest.fixture
+def slow(clock, monkeypatch):
+    """A place in memory whose calls wait as those to a server do."""
+    return SlowPlace(clock, monkeypatch)

@@ -193,6 +193,24 @@ async def test_closing_ends_everything(upstream, connected):
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("turns", range(8))
+async def test_closing_while_clients_close(upstream, connected, turns):
+    """A goodbye that is cut off is no failure, wherever it stands."""
+    tasks, sockets = asyncio.all_tasks(), open_sockets()
+    async with AsyncExitStack() as stack:
+        proxy = await stack.enter_async_context(FaultProxy(upstream.url))
+        clients = [await stack.enter_async_context(connected(proxy)) for _ in range(4)]
+        for client in clients:
+            await client.ask()
+            client.writer.close()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await proxy.aclose()
+    await ended(asyncio.all_tasks() - tasks)
+    assert open_sockets() == sockets
+
+
+@pytest.mark.asyncio
 async def test_cancellation_leaves_nothing(upstream, connected):
     """Wherever its use is cancelled, no task and no socket is left."""
     tasks, sockets = asyncio.all_tasks(), open_sockets()

@@ -15,6 +15,7 @@ from coatcheck.errors import InvalidInput
 
 _MAX_DURATION = timedelta(days=36_500)
 _LONGEST_DEBOUNCE = timedelta(hours=24)
+_SAME_TIME = timedelta(seconds=1)
 
 
 def _check_duration(duration: object) -> None:
@@ -114,6 +115,20 @@ def later(one: datetime | None, other: datetime | None) -> datetime | None:
 def is_later(one: datetime | None, other: datetime | None) -> bool:
     """Tell whether `one` is strictly later than `other`."""
     return one != other and later(one, other) == one
+
+
+def satisfies(
+    expiry: Expiry | None, deadline: datetime | None, since: datetime
+) -> bool:
+    """Tell whether a deadline is as late as a write at `since` would set it.
+
+    It may be up to a second earlier, and at most a tenth of the duration: so much
+    lies between equal writes at one time, of which one stands for all.
+    """
+    wanted = deadline_from(expiry, since)
+    if deadline is None or expiry is None or wanted is None:
+        return deadline is None
+    return wanted - deadline < min(_SAME_TIME, expiry.duration / 10)
 
 
 def renewed(

@@ -14,7 +14,8 @@ class Event:
     """One thing that happened; fields may be added."""
 
     name: str
-    """An operation (`put`, `get`, ...) or an incident (`touch_failed`)."""
+    """An operation (`put`, `get`, ...), or an incident: `touch_failed`, or a call that
+    needed no operation of its own, `put_coalesced`, `get_coalesced`, `cache_hit`."""
     backend: str
     """The backend's scheme."""
     bucket: str

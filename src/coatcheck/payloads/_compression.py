@@ -7,7 +7,7 @@ small pieces or stops at the caller's limit, and takes a window of at most 8 MiB
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from anyio import to_thread
 
@@ -149,6 +149,16 @@ def decompress(stored: bytes, *, max_bytes: int) -> bytes:
     if decompressor.unused_data:
         raise IntegrityError("something follows the compressed frame")
     return b"".join(pieces)
+
+
+def size_in_frame(stored: bytes, *, unknown: int) -> int:
+    """Return how many bytes a frame says that it holds, `unknown` if it does not."""
+    try:
+        # The stubs leave out that it may be None.
+        told = cast("int | None", zstd.get_frame_info(stored).decompressed_size)
+    except zstd.ZstdError:
+        return unknown
+    return unknown if told is None else min(told, unknown)
 
 
 def _begins_a_frame(stored: bytes) -> bool:

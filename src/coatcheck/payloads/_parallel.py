@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Iterable,
+    Iterator,
+)
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import anyio
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from anyio.abc import TaskGroup
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -24,29 +32,35 @@ async def in_parallel(
 ) -> list[_R]:
     """Await the call for every item; results keep the order of the items.
 
-    The first failure cancels the rest and is raised as it is, in no group.
+    The first failure, of a call or of the items, cancels the rest and is raised as it
+    is, in no group. There is at most one task more than there are items.
 
     Args:
-        items: Taken one by one, as calls end.
+        items: Taken one by one, as calls end. An async generator is closed.
         call: What is done with each.
         at_once: The most calls that run at the same time.
     """
     results: dict[int, _R] = {}
-    waiting = _Numbered(items)
     failures: list[Exception] = []
+    workers = iter(range(at_once))
 
-    async def work(scope: anyio.CancelScope) -> None:
+    async def work(tasks: TaskGroup, waiting: _Numbered[_T]) -> None:
         try:
             while (item := await waiting.take()) is not _END:
                 index, given = item
+                if next(workers, None) is not None:
+                    tasks.start_soon(work, tasks, waiting)
                 results[index] = await call(given)
         except Exception as error:  # noqa: BLE001  # raised below, bare
             failures.append(error)
-            scope.cancel()
+            tasks.cancel_scope.cancel()
 
-    async with anyio.create_task_group() as tasks:
-        for _ in range(at_once):
-            tasks.start_soon(work, tasks.cancel_scope)
+    async with (
+        aclosing(_Numbered(items)) as numbered,
+        anyio.create_task_group() as group,
+    ):
+        next(workers)
+        group.start_soon(work, group, numbered)
     if failures:
         raise failures[0]
     return [results[index] for index in range(len(results))]
@@ -101,3 +115,8 @@ class _Numbered(Generic[_T]):
             return _END
         self._taken += 1
         return self._taken - 1, item
+
+    async def aclose(self) -> None:
+        """Close an async generator that was not used up."""
+        if isinstance(self._items, AsyncGenerator):
+            await self._items.aclose()

@@ -6,6 +6,8 @@ as `coatcheck.objects` does. It needs the extra `coatcheck[service]`.
 
 from __future__ import annotations
 
+from coatcheck.wrappers import LinkSigner
+
 from ._app import create_app
 from ._config import (
     AuthKey,
@@ -16,13 +18,15 @@ from ._config import (
     ServiceConfig,
     UsecasePolicy,
 )
-from ._links import links_router
+from ._links import BucketFinder, links_router
 from ._links_app import create_links_app
 
 __all__ = (
     "AuthKey",
+    "BucketFinder",
     "ExpiryRule",
     "Killswitch",
+    "LinkSigner",
     "RateLimits",
     "RateRule",
     "ServiceConfig",

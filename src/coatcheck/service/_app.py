@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 from fastapi import FastAPI
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Match, NoMatchFound, Route
+from starlette.routing import BaseRoute, Route
 
 from coatcheck.wrappers import LinkSigner
 
 from ._batch import batch
 from ._calls import admit
 from ._config import ServiceConfig
-from ._exchange import Exchange
 from ._frame import Frame
 from ._links import links_router
 from ._metrics import CONTENT_TYPE
@@ -24,7 +23,7 @@ from ._reads import get_object, head_object
 from ._refusals import Refusal
 from ._scans import scan
 from ._service import Service
-from ._targets import Kind, kind_of
+from ._targets import Kind
 from ._usage import PATH as USAGE_PATH
 from ._usage import UsageRoute
 from ._writes import delete_object, patch_object, post_object, put_object
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from ._calls import Call
-    from ._exchange import ASGIScope, Receive, Send
+    from ._exchange import Exchange
 
     Handler = Callable[[Call], Awaitable[None]]
 
@@ -91,10 +90,10 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.service = service
-    app.router.routes.extend([ObjectRoutes(service), *_open_routes(service)])
+    app.router.routes.extend(_open_routes(service))
     app.router.routes.append(Route(USAGE_PATH, UsageRoute(service), methods=["GET"]))
     _add_links(app, service)
-    app.add_middleware(Frame, service=service)
+    app.add_middleware(Frame, service=service, objects=Objects(service))
     return app
 
 
@@ -112,7 +111,7 @@ def _add_links(app: FastAPI, service: Service) -> None:
         app.include_router(router, prefix=prefix)
 
 
-class ObjectRoutes(BaseRoute):
+class Objects:
     """The routes of objects, told apart by the path as it was sent.
 
     A key is decoded exactly once, by the service itself: what the server decoded
@@ -125,19 +124,18 @@ class ObjectRoutes(BaseRoute):
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    def matches(self, scope: ASGIScope) -> tuple[Match, dict[str, Any]]:
-        """Tell whether a request is for an object."""
-        if scope["type"] == "http" and kind_of(_path(scope)) is not None:
-            return Match.FULL, {}
-        return Match.NONE, {}
+    async def __call__(self, exchange: Exchange, path: bytes, kind: Kind) -> None:
+        """Answer a request.
 
-    async def handle(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        exchange = Exchange(scope, receive, send)
-        path = _path(scope)
-        kind = kind_of(path)
-        if kind is None:
-            raise Refusal(404, "client error: there is no such route")
+        Args:
+            exchange: The request.
+            path: Its undecoded path below the service's root.
+            kind: The kind of its route.
+
+        Raises:
+            Refusal: The request is refused.
+            CoatcheckError: The storage failed.
+        """
         call = admit(self._service, exchange, path, kind)
         handlers = _HANDLERS.get((kind, bool(call.target.key)), {})
         handler = handlers.get(exchange.method)
@@ -148,16 +146,6 @@ class ObjectRoutes(BaseRoute):
                 {"allow": ", ".join(sorted(handlers))},
             )
         await handler(call)
-
-    def url_path_for(self, name: str, /, **path_params: Any) -> Any:
-        """Find nothing: these routes have no names."""
-        raise NoMatchFound(name, path_params)
-
-
-def _path(scope: ASGIScope) -> bytes:
-    """Return the undecoded path below the app's root."""
-    raw_path: bytes = scope["raw_path"]
-    return raw_path.removeprefix(scope.get("root_path", "").encode())
 
 
 def _open_routes(service: Service) -> list[BaseRoute]:

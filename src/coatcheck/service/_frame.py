@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 
     from ._exchange import ASGIScope, Headers, Message, Receive, Send
     from ._service import Service
+    from ._targets import Kind
 
-OPEN_ROUTES: Final = frozenset({"/health", "/ready", "/metrics", "/keda"})
+    ASGIApp = Callable[[ASGIScope, Receive, Send], Awaitable[None]]
+    Objects = Callable[[Exchange, bytes, Kind], Awaitable[None]]
+
+OPEN_ROUTES: Final = frozenset({b"/health", b"/ready", b"/metrics", b"/keda"})
 """Routes that are answered whatever the load is."""
 _METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"})
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:/=+-]{1,128}")
@@ -46,16 +50,19 @@ class Frame:
     """ASGI middleware around everything that the service answers.
 
     Args:
-        app: What answers.
+        app: What answers everything but objects.
         service: The service.
+        objects: What answers requests for objects.
     """
 
     def __init__(
         self,
-        app: Callable[[ASGIScope, Receive, Send], Awaitable[None]],
+        app: ASGIApp,
         service: Service,
+        objects: Objects,
     ) -> None:
         self._app = app
+        self._objects = objects
         self._service = service
 
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
@@ -64,28 +71,26 @@ class Frame:
             await self._app(scope, receive, send)
             return
         answer = _Answer(scope, send)
-        if _is_open(scope):
-            await self._answered(scope, receive, answer)
-            return
-        service = self._service
-        service.enter()
-        try:
-            await self._answered(scope, receive, answer)
-        finally:
-            self._note(scope, answer)
-            service.leave()
-
-    async def _answered(
-        self, scope: ASGIScope, receive: Receive, answer: _Answer
-    ) -> None:
-        try:
-            if not _is_open(scope):
-                self._check_room()
+        path: bytes = scope["raw_path"]
+        path = path.removeprefix(scope.get("root_path", "").encode())
+        if path in OPEN_ROUTES:
             await self._app(scope, receive, answer.send)
+            return
+        kind = kind_of(path)
+        self._service.enter()
+        try:
+            self._check_room()
+            if kind is None:
+                await self._app(scope, receive, answer.send)
+            else:
+                # The router knows nothing of them: it sees decoded paths.
+                await self._objects(Exchange(scope, receive, answer.send), path, kind)
         except ClientGone:
             await self._abandon(scope, receive, answer)
         except Exception as error:  # noqa: BLE001  # the last word is here
             await self._fail(scope, receive, answer, error)
+        finally:
+            self._note(scope, answer, kind)
 
     def _check_room(self) -> None:
         service = self._service
@@ -116,15 +121,13 @@ class Frame:
             raise error
         await answer_problem(Exchange(scope, receive, answer.send), problem)
 
-    def _note(self, scope: ASGIScope, answer: _Answer) -> None:
+    def _note(self, scope: ASGIScope, answer: _Answer, kind: Kind | None) -> None:
         seconds = perf_counter() - answer.begun
         method = scope["method"] if scope["method"] in _METHODS else "other"
-        kind = kind_of(scope["raw_path"])
         route = "other" if kind is None else kind.value or "objects"
-        metrics = self._service.metrics
-        metrics.ended(route, method, answer.status, seconds)
-        if answer.status in (401, 403, 429, 503):
-            metrics.refused(answer.status)
+        self._service.leave(route, method, answer.status, seconds)
+        if not _access.isEnabledFor(logging.INFO):
+            return
         _access.info(
             "%s %a %d",
             method,
@@ -156,11 +159,6 @@ class _Answer:
             given.append((b"x-request-id", self.request_id.encode()))
             message = {**message, "headers": given}
         await self._send(message)
-
-
-def _is_open(scope: ASGIScope) -> bool:
-    path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", "")) in OPEN_ROUTES
 
 
 def _request_id(scope: ASGIScope) -> str:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from prometheus_client.metrics_core import Metric
+
     from ._config import ServiceConfig
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -24,96 +30,69 @@ class Metrics:
     """
 
     def __init__(self, config: ServiceConfig) -> None:
-        self._registry = CollectorRegistry()
-        self._keda = CollectorRegistry()
-        self._requests = Counter(
+        self._registry = registry = CollectorRegistry()
+        requests = Counter(
             "coatcheck_requests_total",
             "Requests answered; status 499 is a client that went away.",
             ("route", "method", "status"),
-            registry=self._registry,
+            registry=registry,
         )
-        self._seconds = Histogram(
+        seconds = Histogram(
             "coatcheck_request_duration_seconds",
             "From a request's headers to the end of its answer.",
             ("route", "method"),
-            registry=self._registry,
+            registry=registry,
             buckets=_SECONDS,
         )
-        self.in_flight = Gauge(
-            "coatcheck_requests_in_flight", "Requests.", registry=self._registry
-        )
-        self._refused = Counter(
-            "coatcheck_requests_refused_total",
-            "Requests refused for want of room or permission.",
-            ("status",),
-            registry=self._registry,
-        )
-        self._bytes = Counter(
+        # Looking a label's values up takes longer than counting.
+        self._requests, self._seconds = cache(requests.labels), cache(seconds.labels)
+        in_bodies = Counter(
             "coatcheck_body_bytes_total",
             "Bytes of bodies.",
             ("direction",),
-            registry=self._registry,
+            registry=registry,
         )
-        self._received = self._bytes.labels("in")
-        self._sent = self._bytes.labels("out")
+        self._received, self._sent = in_bodies.labels("in"), in_bodies.labels("out")
         self._reaped = Counter(
-            "coatcheck_reaped_total",
-            "Expired objects deleted.",
-            registry=self._registry,
+            "coatcheck_reaped_total", "Expired objects deleted.", registry=registry
         )
         self._swept = Counter(
             "coatcheck_swept_total",
             "Broken uploads and temporary files removed.",
-            registry=self._registry,
+            registry=registry,
         )
-        self._add_keda(config)
-
-    def _add_keda(self, config: ServiceConfig) -> None:
-        """Add what objectstore's autoscaling reads, under its names."""
-        total = Counter(
-            "objectstore_requests", "Requests answered.", registry=self._keda
+        self._in_flight = Gauge(
+            "coatcheck_requests_in_flight", "Requests.", registry=registry
         )
-        moved = Counter("objectstore_bytes", "Bytes of bodies.", registry=self._keda)
-        flight = Gauge(
-            "objectstore_requests_in_flight", "Requests.", registry=self._keda
-        )
-        self._keda_total, self._keda_bytes, self._keda_flight = total, moved, flight
-        limits = {
-            "objectstore_requests_limit": config.max_requests,
-            "objectstore_tasks_limit": config.concurrency,
-            "objectstore_throughput_limit": config.rates.per_second,
-            "objectstore_bandwidth_limit": config.rates.bytes_per_second,
-        }
-        for name, limit in limits.items():
-            if limit is not None:
-                Gauge(name, "A limit.", registry=self._keda).set(limit)
+        self._keda = CollectorRegistry()
+        self._keda.register(_Keda(self, config))
+        self.total_requests = 0
+        """Requests answered."""
+        self.total_bytes = 0
+        """Bytes of bodies."""
+        self.in_flight = 0
+        """Requests that are being answered."""
 
     def begun(self) -> None:
         """Count a request that came."""
-        self.in_flight.inc()
-        self._keda_flight.inc()
+        self.in_flight += 1
 
     def ended(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count a request that came and was answered."""
-        self.in_flight.dec()
-        self._keda_flight.dec()
-        self._keda_total.inc()
-        self._requests.labels(route, method, str(status)).inc()
-        self._seconds.labels(route, method).observe(seconds)
-
-    def refused(self, status: int) -> None:
-        """Count a refusal."""
-        self._refused.labels(str(status)).inc()
+        self.in_flight -= 1
+        self.total_requests += 1
+        self._requests(route, method, status).inc()
+        self._seconds(route, method).observe(seconds)
 
     def received(self, size: int) -> None:
         """Count bytes of requests' bodies."""
         self._received.inc(size)
-        self._keda_bytes.inc(size)
+        self.total_bytes += size
 
     def sent(self, size: int) -> None:
         """Count bytes of answers' bodies."""
         self._sent.inc(size)
-        self._keda_bytes.inc(size)
+        self.total_bytes += size
 
     def reaped(self, count: int) -> None:
         """Count deleted objects."""
@@ -125,8 +104,38 @@ class Metrics:
 
     def text(self) -> bytes:
         """Return all of it as Prometheus reads it."""
+        self._in_flight.set(self.in_flight)
         return generate_latest(self._registry)
 
     def keda_text(self) -> bytes:
         """Return what objectstore's autoscaling reads."""
         return generate_latest(self._keda)
+
+
+class _Keda:
+    """What objectstore's autoscaling reads, under its names."""
+
+    def __init__(self, metrics: Metrics, config: ServiceConfig) -> None:
+        self._metrics = metrics
+        self._limits = {
+            "objectstore_requests_limit": config.max_requests,
+            "objectstore_tasks_limit": config.concurrency,
+            "objectstore_throughput_limit": config.rates.per_second,
+            "objectstore_bandwidth_limit": config.rates.bytes_per_second,
+        }
+
+    def collect(self) -> Iterable[Metric]:
+        """Return it as it is now."""
+        metrics = self._metrics
+        yield CounterMetricFamily(
+            "objectstore_requests", "Requests answered.", metrics.total_requests
+        )
+        yield CounterMetricFamily(
+            "objectstore_bytes", "Bytes of bodies.", metrics.total_bytes
+        )
+        yield GaugeMetricFamily(
+            "objectstore_requests_in_flight", "Requests.", metrics.in_flight
+        )
+        for name, limit in self._limits.items():
+            if limit is not None:
+                yield GaugeMetricFamily(name, "A limit.", limit)

@@ -47,8 +47,6 @@ class Service:
         self.slots = Slots(config)
         self.policies = Policies(config)
         self.metrics = Metrics(config)
-        self.in_flight = 0
-        """Requests that are being answered."""
         self._emptied: anyio.Event | None = None
         self.draining = False
         """Whether nothing new is admitted any more."""
@@ -58,12 +56,23 @@ class Service:
 
     def enter(self) -> None:
         """Count a request in."""
-        self.in_flight += 1
         self.metrics.begun()
 
-    def leave(self) -> None:
-        """Count a request out."""
-        self.in_flight -= 1
+    @property
+    def in_flight(self) -> int:
+        """Requests that are being answered."""
+        return self.metrics.in_flight
+
+    def leave(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count a request out.
+
+        Args:
+            route: The kind of its route.
+            method: Its method.
+            status: What it was answered with.
+            seconds: How long that took.
+        """
+        self.metrics.ended(route, method, status, seconds)
         if not self.in_flight and self._emptied is not None:
             self._emptied.set()
 

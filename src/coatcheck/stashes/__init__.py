@@ -5,12 +5,22 @@ from __future__ import annotations
 from abc import ABC
 
 from ._batches import StashBatches
+from ._flights import Flights
 from ._models import ReapReport, StashEntry
 from ._stash import Stash, StashValue
 from ._streams import StashStreams
+from ._traffic import Traffic
 from ._upkeep import StashUpkeep
 
-__all__ = ("ReapReport", "Stash", "StashEntry", "StashValue", "Stashes")
+__all__ = (
+    "Flights",
+    "ReapReport",
+    "Stash",
+    "StashEntry",
+    "StashValue",
+    "Stashes",
+    "Traffic",
+)
 
 
 class Stashes(StashBatches, StashStreams, StashUpkeep, ABC):

@@ -13,13 +13,17 @@ from coatcheck._core.writes import Swept
 from coatcheck.abc import Capability, require
 from coatcheck.wrappers import in_parallel, reap
 
+from ._budget import NoRoom
 from ._models import ReapReport, StashEntry
-from ._places import address_of_key, place_of_new
-from ._store import RAW, StashStore
+from ._pins import RAW
+from ._places import address_of_key, parsed, place_of_new
+from ._stash import Stash
+from ._store import StashStore
 
 if TYPE_CHECKING:
     from collections.abc import (
         AsyncGenerator,
+        AsyncIterable,
         Awaitable,
         Callable,
         Iterable,
@@ -28,8 +32,6 @@ if TYPE_CHECKING:
     from coatcheck._core.address import Address
     from coatcheck._core.expiry import Expiry
     from coatcheck._core.objects import ObjectEntry
-
-    from ._stash import Stash
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -40,18 +42,24 @@ class StashBatches(StashStore, ABC):
 
     async def create_many(
         self,
-        items: Iterable[tuple[str, Any]],
+        items: Iterable[tuple[str, Any]] | AsyncIterable[tuple[str, Any]],
         namespace: str = "default",
         *,
         expires: Expiry | None = None,
     ) -> list[Stash[Any]]:
         """Create stashes, at most `Config.concurrency` at once.
 
-        The first failure cancels the rest and is raised. What was stored before
-        stays; creating all of them again is safe.
+        All such calls together hold encoded payloads of at most 64 MiB, or of
+        `max_payload_bytes` if that is more, and one that waits for its turn.
+
+        The first failure, of a create or of the items themselves, cancels the rest
+        and is raised as it is. What was stored before stays; creating all of them
+        again is safe.
 
         Args:
-            items: Names and payloads; taken one by one, so it may be a generator.
+            items: Names and payloads. They are taken one by one, when there is room
+                for the next, so that it may be a generator, sync or async. An async
+                one is closed when it is not used up.
             namespace: As in `create`.
             expires: As in `create`, for each of them.
 
@@ -61,23 +69,36 @@ class StashBatches(StashStore, ABC):
         Raises:
             CoatcheckError: As `create`.
         """
-        return await self._all_of(
-            items,
-            lambda item: self.create(item[0], item[1], namespace, expires=expires),
-        )
+
+        async def create(item: tuple[str, Any]) -> Stash[Any]:
+            name, data = item
+            with self._traffic.budget.portion() as portion:
+                async with self._traffic.encoding:
+                    draft = self._drafted(name, data, namespace, expires)
+                    if isinstance(draft, Stash):
+                        return draft
+                    await portion.take(len(draft.encoded.body))
+                return await self._kept(draft)
+
+        return await self._all_of(items, create)
 
     async def retrieve_many(
         self,
-        addresses: Iterable[str | Address],
+        addresses: Iterable[str | Address] | AsyncIterable[str | Address],
         *,
         as_type: type[Any] | None = None,
     ) -> list[Stash[Any]]:
         """Claim stashes, at most `Config.concurrency` at once.
 
-        The first failure cancels the rest and is raised.
+        All such calls together read encoded payloads of at most 64 MiB at once, or of
+        `max_payload_bytes` if that is more.
+
+        The first failure, of a claim or of the addresses themselves, cancels the rest
+        and is raised as it is.
 
         Args:
-            addresses: What `create` returned, or their texts.
+            addresses: What `create` returned, or their texts; taken as the items of
+                `create_many`.
             as_type: As in `retrieve`, for each of them.
 
         Returns:
@@ -86,14 +107,29 @@ class StashBatches(StashStore, ABC):
         Raises:
             CoatcheckError: As `retrieve`.
         """
-        if as_type is None:
-            return await self._all_of(addresses, self.retrieve)
-        return await self._all_of(
-            addresses, lambda address: self.retrieve(address, as_type=as_type)
-        )
+
+        async def retrieve(address: str | Address) -> Stash[Any]:
+            found = parsed(address)
+            if found.data is not None:
+                return await self.retrieve(found, as_type=as_type)
+            size = found.size or self._traffic.budget.guess
+            while True:
+                with self._traffic.budget.portion() as portion:
+                    await portion.take(size)
+                    try:
+                        body, info = await self._claim(found, portion)
+                    except NoRoom as full:
+                        # Rather read again than let an open connection wait.
+                        size = full.size
+                        continue
+                    return self._opened(found, body, info, as_type)
+
+        return await self._all_of(addresses, retrieve)
 
     async def _all_of(
-        self, items: Iterable[_T], call: Callable[[_T], Awaitable[_R]]
+        self,
+        items: Iterable[_T] | AsyncIterable[_T],
+        call: Callable[[_T], Awaitable[_R]],
     ) -> list[_R]:
         self._check_usable()
         return await in_parallel(items, call, at_once=self.config.concurrency)
@@ -155,8 +191,12 @@ class StashBatches(StashStore, ABC):
         """
         self._check_usable()
         check_namespace(namespace)
-        bucket = await self._bucket(place_of_new(self.config, namespace))
-        reaped = await reap(bucket, prefix)
+        place = place_of_new(self.config, namespace)
+        bucket = await self._bucket(place)
+        try:
+            reaped = await reap(bucket, prefix)
+        finally:
+            self._traffic.forget_all(place, prefix)
         swept = Swept()
         if Capability.SWEEP in bucket.capabilities:
             swept = await require(bucket, Capability.SWEEP).sweep()

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import weakref
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Generic,
+    NamedTuple,
+    TypeVar,
+    cast,
+    overload,
+)
 
 from anyio import to_thread
 
@@ -16,11 +25,12 @@ from coatcheck.errors import (
     IntegrityError,
     PayloadError,
 )
-from coatcheck.payloads._compression import compress, decompress
+from coatcheck.payloads._compression import compress, decompress, size_in_frame
 from coatcheck.payloads._integrity import OFF_LOOP
 from coatcheck.payloads._msgpack import decode, encode
 from coatcheck.payloads._typed import as_type as typed
 
+from ._pins import check_pinned, pin_to
 from ._places import (
     check_admitted,
     naming,
@@ -38,20 +48,34 @@ if TYPE_CHECKING:
     from coatcheck._core.ranges import ByteRange
     from coatcheck.abc import Bucket, Reader
     from coatcheck.config import Config, Place
+    from coatcheck.payloads._msgpack import Encoded
     from coatcheck.wrappers import ExpiringBucket
 
+    from ._budget import Portion
     from ._stash import StashOwner
+    from ._traffic import Traffic
 
 _T = TypeVar("_T")
 
 MSGPACK_TYPE: Final = "application/msgpack"
 ZSTD: Final = "zstd"
-RAW: Final = "raw"
-"""The codec of streamed stashes."""
+
+
+class Draft(NamedTuple, Generic[_T]):
+    """A payload that was encoded, and where it shall be stored."""
+
+    place: Place
+    namespace: str
+    name: str
+    encoded: Encoded[_T]
+    expires: Expiry | None
 
 
 class StashStore(ABC):
     """The verbs of stashes over buckets that somebody else opens."""
+
+    _traffic: Traffic
+    """What is under way, and what is kept; who composes sets it."""
 
     @property
     @abstractmethod
@@ -85,7 +109,8 @@ class StashStore(ABC):
         """Store a payload under its name and content, and return its address.
 
         Equal payloads under one name have one address and one body, however many
-        create them at once; of their expiries the latest deadline holds. Atomic:
+        create them at once; of their expiries the latest deadline holds. Creates of
+        equal payload and expiry that are under way at one time make one write. Atomic:
         after a failure or cancellation the stash is whole or absent, and creating
         again is safe. A small payload without `expires` becomes its own address
         (`inline`) and is stored nowhere.
@@ -110,6 +135,13 @@ class StashStore(ABC):
             Closed: Not open here.
         """
         self._check_usable()
+        draft = self._drafted(name, data, namespace, expires)
+        return draft if isinstance(draft, Stash) else await self._kept(draft)
+
+    def _drafted(
+        self, name: str, data: _T, namespace: str, expires: Expiry | None
+    ) -> Stash[_T] | Draft[_T]:
+        """Encode a payload; return its stash at once when it becomes its address."""
         config = self.config
         algorithm = DigestAlgorithm(config.digest)
         check_stash_name(namespace, name, algorithm.hex_length)
@@ -121,14 +153,28 @@ class StashStore(ABC):
             address = Address(scheme=INLINE, namespace=namespace, name=name, data=body)
             return self._stash(address, encoded.data, body, algorithm)
         place = place or place_of_new(config, namespace)
+        return Draft(place, namespace, name, encoded, expires)
+
+    async def _kept(self, draft: Draft[_T]) -> Stash[_T]:
+        """Store what was encoded."""
+        place, namespace, name, encoded, expires = draft
+        body, algorithm = encoded.body, DigestAlgorithm(self.config.digest)
         digest = await _digest(body, algorithm)
         address = Address(
             scheme=place.scheme, namespace=namespace, name=name, digest=digest
         )
         with naming(address):
-            standing = await self._put(
-                await self._bucket(place), address, body, expires
-            )
+            bucket = await self._bucket(place)
+            if bucket.is_immediate:
+                standing = await self._put(bucket, address, body, expires)
+            else:
+                standing = await self._traffic.put(
+                    place,
+                    bucket,
+                    address.key,
+                    expires,
+                    lambda: self._put(bucket, address, body, expires),
+                )
         return self._stash(address, encoded.data, body, algorithm, standing)
 
     def _is_inline(self, expires: Expiry | None) -> bool:
@@ -160,8 +206,9 @@ class StashStore(ABC):
             **known,
         )
         receipt, standing = await bucket.put_later(address.key, stored, info=info)
-        if receipt is None:
-            # Somebody stored under this address before; it must be this payload.
+        if receipt is None and standing.etag != info.md5:
+            # Somebody stored under this address before; it must be this payload. An
+            # ETag that is its MD5 says so: S3's is that of what it holds.
             await self._read_payload(bucket.get(address.key), address)
         return standing
 
@@ -200,7 +247,9 @@ class StashStore(ABC):
         """Claim a payload.
 
         The bytes are held against the digest in the address before anything is
-        returned. Reading renews a TimeToIdle.
+        returned. Reading renews a TimeToIdle. Retrieves of one address that are under
+        way at one time make one read. With `Config.cache_bytes` a stash that was read
+        before is served from memory, for at most `cache_ttl`.
 
         Args:
             address: What `create` returned, or its text.
@@ -221,23 +270,55 @@ class StashStore(ABC):
         """
         self._check_usable()
         found = parsed(address)
-        info = None
         if found.data is not None:
             check_admitted(self.config, found)
-            body, algorithm = found.data, DigestAlgorithm(self.config.digest)
-        else:
-            body, info = await self._claim(found)
-            algorithm = algorithm_of(found.digest or "")
+            return self._opened(found, found.data, None, as_type)
+        return self._opened(found, *await self._claim(found), as_type)
+
+    def _opened(
+        self,
+        address: Address,
+        body: bytes,
+        info: ObjectInfo | None,
+        as_type: type[Any] | None,
+    ) -> Stash[Any]:
+        """Decode a claimed body; every caller gets objects of its own."""
         data: Any = body
-        if not found.streamed:
+        if not address.streamed:
             data = decode(body, max_bytes=self.config.max_payload_bytes)
         if as_type is not None:
             data = typed(data, as_type)
-        return self._stash(found, data, body, algorithm, info)
+        algorithm = DigestAlgorithm(self.config.digest)
+        if address.digest is not None:
+            algorithm = algorithm_of(address.digest)
+        return self._stash(address, data, body, algorithm, info)
 
-    async def _claim(self, address: Address) -> tuple[bytes, ObjectInfo]:
+    async def _claim(
+        self, address: Address, portion: Portion | None = None
+    ) -> tuple[bytes, ObjectInfo]:
+        """Read a stash's whole body, or take what an equal call brings.
+
+        Raises:
+            NoRoom: The portion is too small, and cannot grow.
+        """
         with naming(address):
-            return await self._read_payload(await self._reading(address), address)
+            if address.url is not None:
+                check_admitted(self.config, address)
+                return await self._traffic.get_link(
+                    await self._links(), address, lambda: self._read(address, portion)
+                )
+            place = place_of_address(self.config, address)
+            bucket = await self._bucket(place)
+            if bucket.is_immediate:
+                return await self._read_payload(bucket.get(address.key), address)
+            return await self._traffic.get(
+                place, bucket, address, lambda: self._read(address, portion)
+            )
+
+    async def _read(
+        self, address: Address, portion: Portion | None
+    ) -> tuple[bytes, ObjectInfo]:
+        return await self._read_payload(await self._reading(address), address, portion)
 
     async def _reading(
         self, address: Address, byte_range: ByteRange | None = None
@@ -256,9 +337,16 @@ class StashStore(ABC):
         return bucket.get(address.key, byte_range=byte_range)
 
     async def _read_payload(
-        self, reading: AbstractAsyncContextManager[Reader], address: Address
+        self,
+        reading: AbstractAsyncContextManager[Reader],
+        address: Address,
+        portion: Portion | None = None,
     ) -> tuple[bytes, ObjectInfo]:
-        """Read a stash's whole body and hold it against its address."""
+        """Read a stash's whole body and hold it against its address.
+
+        Raises:
+            NoRoom: The portion cannot hold it.
+        """
         limit = self.config.max_payload_bytes
         async with reading as reader:
             info = reader.info
@@ -269,9 +357,16 @@ class StashStore(ABC):
                     " use open()"
                 )
             if info.encoding != ZSTD:
+                if portion is not None:
+                    portion.fit(info.size)
                 pin_to(reader, address)
                 return await reader.read(), info
+            if portion is not None:
+                # Not less than before: the decompressed size was the reason for it.
+                portion.grow(info.size)
             stored = await reader.read()
+        if portion is not None:
+            portion.fit(len(stored) + size_in_frame(stored, unknown=limit))
         body = await _off_loop(lambda raw: decompress(raw, max_bytes=limit), stored)
         algorithm = algorithm_of(address.digest or "")
         if await _digest(body, algorithm) != address.digest:
@@ -282,31 +377,9 @@ class StashStore(ABC):
         return body, info
 
 
-def check_pinned(address: Address, info: ObjectInfo) -> None:
-    """Refuse to read a stream by an address that does not say what it holds.
-
-    Raises:
-        IntegrityError: The object is a stream, and its address lacks the pins.
-    """
-    if info.codec == RAW and not address.streamed:
-        raise IntegrityError(
-            f"{address.redacted!r} is a stream, and without the sha256 and size in the"
-            " address that create_stream returned nothing of it can be verified"
-        )
-
-
 def base64_length(body: bytes) -> int:
     """Return how many characters the body has in base64, without encoding it."""
     return -(-len(body) // 3) * 4
-
-
-def pin_to(reader: Reader, address: Address) -> None:
-    """Hold what a reader reads against the digest that an address names."""
-    if address.sha256 is not None:
-        reader.pin(DigestAlgorithm.SHA256, address.sha256, size=address.size)
-    else:
-        digest = address.digest or ""
-        reader.pin(algorithm_of(digest), digest)
 
 
 async def _digest(body: bytes, algorithm: DigestAlgorithm) -> str:

@@ -21,9 +21,10 @@ from coatcheck.payloads._threads import in_thread
 from coatcheck.wrappers import expiring_info
 
 from ._download import part_file
+from ._pins import RAW, check_pinned, pin_to
 from ._places import check_admitted, naming, parsed, place_of_new
 from ._stash import Stash
-from ._store import MSGPACK_TYPE, RAW, ZSTD, StashStore, check_pinned, pin_to
+from ._store import MSGPACK_TYPE, ZSTD, StashStore
 
 if TYPE_CHECKING:
     import os

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from ._places import check_admitted, naming, parsed, place_of_address, refuse_un
 from ._store import StashStore
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from datetime import datetime
 
     from coatcheck.wrappers import ExpiringBucket
@@ -46,9 +48,11 @@ class StashUpkeep(StashStore, ABC):
             if found.url is not None:
                 async with await self._reading(found):
                     return True
-            bucket = await self._bucket(place_of_address(self.config, found))
-            await bucket.head(found.key)
+            place = place_of_address(self.config, found)
+            await (await self._bucket(place)).head(found.key)
         except (ObjectNotFound, BucketNotFound):
+            if found.url is None:
+                self._forget(found)
             return False
         return True
 
@@ -69,7 +73,7 @@ class StashUpkeep(StashStore, ABC):
             Closed: Not open here.
         """
         found, bucket = await self._stored(address, "touch")
-        with naming(found):
+        with naming(found), self._changing(found):
             return await bucket.touch(found.key)
 
     async def delete(self, address: str | Address) -> None:
@@ -82,7 +86,7 @@ class StashUpkeep(StashStore, ABC):
             Closed: Not open here.
         """
         found, bucket = await self._stored(address, "delete")
-        with naming(found):
+        with naming(found), self._changing(found):
             await bucket.delete(found.key)
 
     async def share(
@@ -134,6 +138,17 @@ class StashUpkeep(StashStore, ABC):
             address=address.redacted,
             backend=address.scheme,
         )
+
+    @contextmanager
+    def _changing(self, address: Address) -> Generator[None]:
+        """Count on nothing from before, whether the change succeeds or not."""
+        try:
+            yield
+        finally:
+            self._forget(address)
+
+    def _forget(self, address: Address) -> None:
+        self._traffic.forget(place_of_address(self.config, address), address.key)
 
     async def _stored(
         self, address: str | Address, doing: str

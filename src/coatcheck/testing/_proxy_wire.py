@@ -54,6 +54,7 @@ class Wire:
         self._reader = reader
         self._writer = writer
         self._patience = patience.total_seconds()
+        self._closing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -154,18 +155,25 @@ class Wire:
     async def aclose(self) -> None:
         """Reset what is still open, and wait until the socket is closed."""
         self.reset()
-        with suppress(OSError):
-            await self._closed()
+        await self._closed()
 
     async def _finish(self) -> None:
         self._writer.close()
-        with suppress(OSError):
+        with suppress(TimeoutError):
             async with asyncio.timeout(self._patience):
                 await self._closed()
 
     async def _closed(self) -> None:
-        # All who wait share one future, which the first who is cancelled would end.
-        await asyncio.shield(self._writer.wait_closed())
+        """Wait until the socket is closed.
+
+        A task waits for the stream: a wait that is cancelled leaves the stream's own
+        future cancelled, and every later wait for it would end at once.
+        """
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._writer.wait_closed())
+        await asyncio.wait([self._closing])
+        with suppress(OSError):
+            self._closing.result()
 
     async def _until(self, end: bytes) -> bytes:
         try:

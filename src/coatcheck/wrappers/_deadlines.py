@@ -15,7 +15,7 @@ from coatcheck._core.expiry import (
     renewed,
 )
 from coatcheck._core.extensions import extended
-from coatcheck.abc import Event
+from coatcheck.abc import Capability, Event
 from coatcheck.errors import (
     BackendUnavailable,
     CoatcheckError,
@@ -50,6 +50,8 @@ class DeadlinesBucket(ForwardingBucket):
 
     def __init__(self, inner: Bucket, observer: Observer | None) -> None:
         super().__init__(inner)
+        self.is_immediate = Capability.IMMEDIATE in inner.capabilities
+        """Whether calls never wait, so that nothing is gained by joining them."""
         self._renewing = cast("AnyBucket", within_slot(inner))
         self._observer = observer
 

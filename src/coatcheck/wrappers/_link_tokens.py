@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from itsdangerous import BadData, URLSafeSerializer
 from itsdangerous.encoding import base64_decode, base64_encode
@@ -53,7 +53,7 @@ class LinkSigner:
 
     def sign(self, grant: LinkGrant) -> str:
         """Return the token of a grant, of letters, digits and `_.-`."""
-        fields: dict[str, Any] = {
+        fields: dict[str, str | int] = {
             "method": grant.method,
             "backend": grant.backend,
             "bucket": grant.bucket,
@@ -79,9 +79,17 @@ class LinkSigner:
             signature = token.rpartition(".")[2]
             if base64_encode(base64_decode(signature)).decode() != signature:
                 raise _refusal()
-            return _grant_of(self._serializer.loads(token))
+            fields = self._serializer.loads(token)
         except BadData:
             raise _refusal() from None
+        return LinkGrant(
+            method=fields["method"],
+            backend=fields["backend"],
+            bucket=fields["bucket"],
+            key=fields["key"],
+            expires_at=_EPOCH + fields["exp"] * _MICROSECOND,
+            **{field: fields.get(name) for name, field in _OPTIONAL.items()},
+        )
 
 
 def _bytes_of(key: str | bytes) -> bytes:
@@ -93,17 +101,6 @@ def _bytes_of(key: str | bytes) -> bytes:
             " print(secrets.token_urlsafe())'"
         )
     return key
-
-
-def _grant_of(fields: dict[str, Any]) -> LinkGrant:
-    return LinkGrant(
-        method=fields["method"],
-        backend=fields["backend"],
-        bucket=fields["bucket"],
-        key=fields["key"],
-        expires_at=_EPOCH + fields["exp"] * _MICROSECOND,
-        **{field: fields.get(name) for name, field in _OPTIONAL.items()},
-    )
 
 
 def _refusal() -> AccessDenied:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from coatcheck._core.names import check_key
 from coatcheck._core.objects import NOTHING, PutInfo
@@ -77,18 +78,25 @@ class LinkedBucket(ForwardingBucket):
     ) -> SignedRequest:
         self._check_open()
         check_key(key, canonical=isinstance(what, SignPut))
+        _check(what)
         if not timedelta(0) < expires_in <= LONGEST_LINK:
             raise InvalidInput(
                 f"a link works for up to {LONGEST_LINK.days} days, not for {expires_in}"
             )
         bucket, inner_key = innermost(self._inner, key)
         grant = LinkGrant(
+            method="GET" if isinstance(what, SignGet) else "PUT",
             backend=bucket.backend.scheme,
             bucket=bucket.name,
             key=inner_key,
             expires_at=self.backend.now() + expires_in,
-            **_allowed(what),
+            content_type=what.content_type,
         )
+        match what:
+            case SignGet(content_disposition=disposition):
+                grant = replace(grant, content_disposition=disposition)
+            case SignPut(max_size=max_size):
+                grant = replace(grant, max_size=max_size)
         return SignedRequest(
             method=grant.method,
             url=f"{self._public_url}{grant.path}?t={self._signer.sign(grant)}",
@@ -102,25 +110,19 @@ class LinkedBucket(ForwardingBucket):
             raise Closed(f"bucket {self.name!a} signs no links: its backend is closed")
 
 
-def _allowed(what: SignGet | SignPut) -> dict[str, Any]:
-    """Return what a link allows beside its place and time.
+def _check(what: SignGet | SignPut) -> None:
+    """Refuse what no header could carry, and a size that is none.
 
     Raises:
-        InvalidInput: No header could carry it, or the size is none.
+        InvalidInput: It is such a thing.
     """
     match what:
         case SignGet(content_type=content_type, content_disposition=disposition):
             PutInfo(content_type=content_type, content_disposition=disposition)
-            return {
-                "method": "GET",
-                "content_type": content_type,
-                "content_disposition": disposition,
-            }
         case SignPut(content_type=content_type, max_size=max_size):
             PutInfo(content_type=content_type)
             if max_size is not None and max_size < 0:
                 raise InvalidInput(f"an upload of at most {max_size} bytes is none")
-            return {"method": "PUT", "content_type": content_type, "max_size": max_size}
 
 
 def _demanded(what: SignGet | SignPut) -> Mapping[str, str]:
