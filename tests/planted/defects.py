@@ -947,7 +947,7 @@ ON_TRAFFIC = (
     defect(
         "creates of many hold any number of bytes",
         "stashes/_batches.py",
-        "                    await portion.take(len(draft.encoded.body))\n",
+        "                    await portion.take(len(draft.body))\n",
         "",
         "stashes/test_batches.py::test_creates_hold_few_bytes",
     ),
