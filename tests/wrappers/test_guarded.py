@@ -14,7 +14,7 @@ from coatcheck.wrappers._forwarding import (
     ForwardingBucket,
 )
 
-SOON = timedelta(milliseconds=50)
+SOON = timedelta(milliseconds=250)
 NEVER = timedelta(hours=1)
 # No test waits so long: it is what keeps a failing one from hanging.
 PATIENCE = 10
