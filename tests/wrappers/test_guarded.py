@@ -140,7 +140,7 @@ async def test_a_body_that_flows_moves_the_deadline(backend, waiting, verb, guar
             yield b"x"
 
     async with backend:
-        bucket = guarded(waiting(backend.bucket("b")))
+        bucket = guarded(waiting(backend.bucket("b")), timeout=SOON)
         if verb == "put":
             receipt = await bucket.put("k", slow())
             assert receipt.size == 5
