@@ -41,6 +41,16 @@ TRAFFIC = "stashes/test_traffic.py"
 CACHING = "stashes/test_caching.py"
 FILES_GAPS = "backends/test_backends_planted_gaps.py"
 
+<<<<<<< HEAD
+SERVICE_CLIENT = "backends/_service"
+SERVICE_FAULTS = "backends/service/test_service_faults.py"
+=======
+CLIENT = "backends/_service"
+CLIENT_FAULTS = "backends/service/test_service_faults.py"
+>>>>>>> objects
+SESSIONS = "objects/test_sessions.py::TestOverMemory"
+SERVED = "objects/test_sessions_served.py::TestServedFromMemory"
+
 ON_FILES = (
     defect(
         "the file is not brought to the disk",
@@ -542,15 +552,15 @@ ON_STASHES = (
     defect(
         "calls wait for no slot",
         "wrappers/_bounds.py",
-        "            async with self.bounds.slots:\n",
-        "            if self.bounds.slots:\n",
+        "            await self.bounds.take_slot()\n            try:\n                return await call()\n            finally:\n                self.bounds.slots.release()\n",
+        "            return await call()\n",
         "wrappers/test_guarded_slots.py::test_no_more_calls_run_than_allowed",
     ),
     defect(
         "calls have no deadline",
         "wrappers/_bounds.py",
         """\
-        with anyio.move_on_after(self.bounds.seconds):
+        with until_deadline(self.bounds.seconds):
             return await call()
         raise self._timed_out(operation, key)
 """,
@@ -662,6 +672,139 @@ ON_OWN_LINKS = (
     ),
 )
 
+<<<<<<< HEAD
+=======
+ON_SESSIONS = (
+    defect(
+        "a body that broke off is ended as if it were whole",
+        f"{CLIENT}/_streams.py",
+        "                await self._pour(to_request)\n",
+        "                async with to_request:\n"
+        "                    await self._pour(to_request)\n",
+        f"{SERVED}::test_a_source_that_fails_leaves_what_was_there",
+    ),
+    defect(
+        "the last chunk goes before the body's end is known",
+        f"{CLIENT}/_streams.py",
+        "_AHEAD: Final = 2",
+        "_AHEAD: Final = 1",
+        f"{SERVED}::test_parts_have_the_length_that_was_declared",
+    ),
+    defect(
+        "the rest of a body passes for all of it",
+        f"{CLIENT}/_streams.py",
+        "        if self._begun:\n",
+        "        if self._begun is None:\n",
+        f"{CLIENT_FAULTS}::test_a_body_that_flows_is_read_by_one_request",
+    ),
+    defect(
+        "a create over the wire conflicts with itself",
+        f"{CLIENT}/_writes.py",
+        "        receipt = await self.made(location, write_id)\n",
+        "        receipt = None\n",
+        f"{CLIENT_FAULTS}::test_a_conflict_with_oneself_is_none",
+    ),
+    defect(
+        "a read over the wire that breaks off is given up",
+        f"{CLIENT}/_reads.py",
+        "if not self._tries or not self._etag:",
+        "if self._tries or not self._etag:",
+        f"{CLIENT_FAULTS}::test_a_body_that_breaks_off_is_read_on[1]",
+    ),
+    defect(
+        "any page is an object",
+        f"{CLIENT}/_metadata.py",
+        "    if TIME_CREATED not in headers:\n        raise",
+        "    if headers is None:\n        raise",
+        f"{CLIENT_FAULTS}::test_pages_of_others_are_no_answers",
+    ),
+    defect(
+        "bytes that a service did not confirm are forgotten",
+        f"{CLIENT}/_resumable.py",
+        "            del self._held[:gained]\n",
+        "            self._held.clear()\n",
+        "backends/service/test_service_resumable.py::test_a_service_may_hold_less_than_it_is_sent[None]",
+    ),
+    defect(
+        "an upload whose end was sent is told as not done",
+        f"{CLIENT}/_resumable.py",
+        "Outcome.UNKNOWN if self._at_end else Outcome.NOT_APPLIED",
+        "Outcome.NOT_APPLIED if self._at_end else Outcome.UNKNOWN",
+        "backends/service/test_service_resumable.py::test_a_service_that_forgets_what_it_finished",
+    ),
+    defect(
+        "an extension shortens",
+        "_core/extensions.py",
+        "        if asked <= deadline:\n",
+        "        if asked == deadline:\n",
+        f"{SESSIONS}::test_extending_never_shortens",
+    ),
+    defect(
+        "a usecase's policy cannot be switched off",
+        "objects/_writing.py",
+        "        if isinstance(policy, Default):\n",
+        "        if policy is None or isinstance(policy, Default):\n",
+        f"{SESSIONS}::test_the_call_switches_expiry_off",
+    ),
+    defect(
+        "ranges of compressed payloads count stored bytes",
+        "objects/_opening.py",
+        "                if self._accepted.undoes(reader.info):\n                    return None\n",
+        "",
+        f"{SESSIONS}::test_ranges_of_compressed_objects",
+    ),
+    defect(
+        "only the first frame is read",
+        "payloads/_compression.py",
+        "self._frame, self._waiting = None, frame.unused_data",
+        'self._frame, self._waiting = None, b""',
+        "payloads/test_compression_streams.py::test_frames_follow_one_another",
+    ),
+    defect(
+        "a frame that is cut is taken for whole",
+        "payloads/_compression.py",
+        "        if self._frame is not None:\n            raise IntegrityError(",
+        "        if self._frame is None and self._waiting:\n            raise IntegrityError(",
+        "payloads/test_compression_streams.py::test_a_cut_stream_is_seen",
+    ),
+    defect(
+        "dense bodies are compressed again",
+        "objects/_encoding.py",
+        "spares_dense=asked is None",
+        "spares_dense=asked is not None",
+        f"{SESSIONS}::test_dense_bytes_are_left_alone",
+    ),
+    defect(
+        "one failure ends the reaper",
+        "objects/_reaper.py",
+        "                self._tell(error)\n",
+        "                self._tell(error)\n                return\n",
+        "objects/test_reaper.py::test_failures_are_told_and_end_nothing",
+    ),
+    defect(
+        "one failure ends a batch",
+        "objects/_batch.py",
+        "        except CoatcheckError as error:\n",
+        "        except ZeroDivisionError as error:\n",
+        f"{SESSIONS}::test_results_keep_the_order",
+    ),
+    defect(
+        "tokens are kept until they expire",
+        "objects/_auth.py",
+        "timedelta(seconds=self.expiry_seconds) / 2",
+        "timedelta(seconds=self.expiry_seconds) / 1",
+        "objects/test_auth.py::test_tokens_of_requests_are_kept_for_half_their_time",
+    ),
+    defect(
+        "deleting a scope takes those whose names begin alike",
+        "objects/_usage.py",
+        'f"{usecase}/{scope.folder}/"',
+        'f"{usecase}/{scope.folder}"',
+        "objects/test_usage.py::test_a_scope_goes_with_all_below",
+    ),
+)
+
+>>>>>>> objects
 ON_TRAFFIC = (
     defect(
         "those who wait are cancelled with the one who works",
@@ -951,6 +1094,139 @@ ON_SERVICE = (
         "            causes=(str(error.kind),),\n",
         "            causes=(error.message,),\n",
         f"{SERVICE_TESTS}/test_answers.py::test_failures_of_the_storage",
+<<<<<<< HEAD
+    ),
+)
+
+ON_SESSIONS = (
+    defect(
+        "a body that broke off is ended as if it were whole",
+        f"{SERVICE_CLIENT}/_streams.py",
+        "                await self._pour(to_request)\n",
+        "                async with to_request:\n"
+        "                    await self._pour(to_request)\n",
+        f"{SERVED}::test_a_source_that_fails_leaves_what_was_there",
+    ),
+    defect(
+        "the last chunk goes before the body's end is known",
+        f"{SERVICE_CLIENT}/_streams.py",
+        "_AHEAD: Final = 2",
+        "_AHEAD: Final = 1",
+        f"{SERVED}::test_parts_have_the_length_that_was_declared",
+    ),
+    defect(
+        "the rest of a body passes for all of it",
+        f"{SERVICE_CLIENT}/_streams.py",
+        "        if self._begun:\n",
+        "        if self._begun is None:\n",
+        f"{SERVICE_FAULTS}::test_a_body_that_flows_is_read_by_one_request",
+    ),
+    defect(
+        "a create over the wire conflicts with itself",
+        f"{SERVICE_CLIENT}/_writes.py",
+        "        receipt = await self.made(location, write_id)\n",
+        "        receipt = None\n",
+        f"{SERVICE_FAULTS}::test_a_conflict_with_oneself_is_none",
+    ),
+    defect(
+        "a read over the wire that breaks off is given up",
+        f"{SERVICE_CLIENT}/_reads.py",
+        "if not self._tries or not self._etag:",
+        "if self._tries or not self._etag:",
+        f"{SERVICE_FAULTS}::test_a_body_that_breaks_off_is_read_on[1]",
+    ),
+    defect(
+        "any page is an object",
+        f"{SERVICE_CLIENT}/_metadata.py",
+        "    if TIME_CREATED not in headers:\n        raise",
+        "    if headers is None:\n        raise",
+        f"{SERVICE_FAULTS}::test_pages_of_others_are_no_answers",
+    ),
+    defect(
+        "bytes that a service did not confirm are forgotten",
+        f"{SERVICE_CLIENT}/_resumable.py",
+        "            del self._held[:gained]\n",
+        "            self._held.clear()\n",
+        "backends/service/test_service_resumable.py::test_a_service_may_hold_less_than_it_is_sent[None]",
+    ),
+    defect(
+        "an upload whose end was sent is told as not done",
+        f"{SERVICE_CLIENT}/_resumable.py",
+        "Outcome.UNKNOWN if self._at_end else Outcome.NOT_APPLIED",
+        "Outcome.NOT_APPLIED if self._at_end else Outcome.UNKNOWN",
+        "backends/service/test_service_resumable.py::test_a_service_that_forgets_what_it_finished",
+    ),
+    defect(
+        "an extension shortens",
+        "_core/extensions.py",
+        "        if asked <= deadline:\n",
+        "        if asked == deadline:\n",
+        f"{SESSIONS}::test_extending_never_shortens",
+    ),
+    defect(
+        "a usecase's policy cannot be switched off",
+        "objects/_writing.py",
+        "        if isinstance(policy, Default):\n",
+        "        if policy is None or isinstance(policy, Default):\n",
+        f"{SESSIONS}::test_the_call_switches_expiry_off",
+    ),
+    defect(
+        "ranges of compressed payloads count stored bytes",
+        "objects/_opening.py",
+        "                if self._accepted.undoes(reader.info):\n                    return None\n",
+        "",
+        f"{SESSIONS}::test_ranges_of_compressed_objects",
+    ),
+    defect(
+        "only the first frame is read",
+        "payloads/_compression.py",
+        "self._frame, self._waiting = None, frame.unused_data",
+        'self._frame, self._waiting = None, b""',
+        "payloads/test_compression_streams.py::test_frames_follow_one_another",
+    ),
+    defect(
+        "a frame that is cut is taken for whole",
+        "payloads/_compression.py",
+        "        if self._frame is not None:\n            raise IntegrityError(",
+        "        if self._frame is None and self._waiting:\n            raise IntegrityError(",
+        "payloads/test_compression_streams.py::test_a_cut_stream_is_seen",
+    ),
+    defect(
+        "dense bodies are compressed again",
+        "objects/_encoding.py",
+        "spares_dense=asked is None",
+        "spares_dense=asked is not None",
+        f"{SESSIONS}::test_dense_bytes_are_left_alone",
+    ),
+    defect(
+        "one failure ends the reaper",
+        "objects/_reaper.py",
+        "                self._tell(error)\n",
+        "                self._tell(error)\n                return\n",
+        "objects/test_reaper.py::test_failures_are_told_and_end_nothing",
+    ),
+    defect(
+        "one failure ends a batch",
+        "objects/_batch.py",
+        "        except CoatcheckError as error:\n",
+        "        except ZeroDivisionError as error:\n",
+        f"{SESSIONS}::test_results_keep_the_order",
+    ),
+    defect(
+        "tokens are kept until they expire",
+        "objects/_auth.py",
+        "timedelta(seconds=self.expiry_seconds) / 2",
+        "timedelta(seconds=self.expiry_seconds) / 1",
+        "objects/test_auth.py::test_tokens_of_requests_are_kept_for_half_their_time",
+    ),
+    defect(
+        "deleting a scope takes those whose names begin alike",
+        "objects/_usage.py",
+        'f"{usecase}/{scope.folder}/"',
+        'f"{usecase}/{scope.folder}"',
+        "objects/test_usage.py::test_a_scope_goes_with_all_below",
+=======
+>>>>>>> objects
     ),
 )
 
@@ -963,6 +1239,13 @@ DEFECTS = (
     *ON_EXPIRY,
     *ON_STASHES,
     *ON_OWN_LINKS,
+<<<<<<< HEAD
     *ON_TRAFFIC,
     *ON_SERVICE,
+    *ON_SESSIONS,
+=======
+    *ON_SESSIONS,
+    *ON_TRAFFIC,
+    *ON_SERVICE,
+>>>>>>> objects
 )

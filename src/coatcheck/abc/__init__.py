@@ -22,6 +22,7 @@ from coatcheck._core.writes import (
 )
 
 from ._access import Credentials, ServiceAccess
+from ._at_once import AtOnce, Held, at_once
 from ._backend import NO_INFO, AsyncReadable, Backend, Body, Bucket
 from ._capabilities import (
     CanCopy,
@@ -43,6 +44,7 @@ __all__ = (
     "NO_INFO",
     "AsyncReadable",
     "AsyncResource",
+    "AtOnce",
     "Backend",
     "Body",
     "Bucket",
@@ -65,6 +67,7 @@ __all__ = (
     "Extension",
     "FromCreation",
     "FromNow",
+    "Held",
     "Limits",
     "ObjectEntry",
     "ObjectInfo",
@@ -85,6 +88,7 @@ __all__ = (
     "Verified",
     "Write",
     "WriteMode",
+    "at_once",
     "innermost",
     "require",
 )

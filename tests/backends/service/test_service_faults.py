@@ -90,6 +90,16 @@ async def test_a_lost_answer_makes_no_conflict(mode):
 
 
 @pytest.mark.asyncio
+async def test_a_conflict_with_oneself_is_none():
+    """A 412 over an object that this very write made is the write's success."""
+    async with staged() as it:
+        it.proxy.plan(DropAnswer(), Answer(status=412), match=puts)
+        receipt = await it.bucket.put("k", b"new", mode=Write.CREATE)
+        assert receipt.size == 3
+        assert (await it.bucket.head("k")).write_id == receipt.write_id
+
+
+@pytest.mark.asyncio
 async def test_a_conflict_after_a_lost_answer_is_one():
     """Somebody else's object in the way is a conflict, lost answer or not."""
     async with staged() as it:

@@ -231,13 +231,9 @@ class _Transfer:
             async with bucket.wire.answered(request) as response:
                 return await bucket.wire.taken(request, response, _TOLD)
         except Passing as passing:
-            self._failures += 1
-            if not passing.failure.retryable or self._failures > bucket.wire.retries:
-                failure = passing.failure
-            else:
-                failure = None
-                wait = passing.wait
-        if failure is not None:
+            failure, wait = passing.failure, passing.wait
+        self._failures += 1
+        if not failure.retryable or self._failures > bucket.wire.retries:
             raise failure
         pause = _FIRST_PAUSE * 2.0**self._failures * random.uniform(0.5, 1.5)  # noqa: S311
         await anyio.sleep(min(wait or pause, _LONGEST_PAUSE))

@@ -156,18 +156,19 @@ class Wire:
         Raises:
             CoatcheckError: As the last attempt.
         """
-        pause = _FIRST_PAUSE
-        for left in range(self._access.retries, -1, -1):
+        pause, left = _FIRST_PAUSE, self._access.retries
+        while True:
             try:
                 return await once()
             except Passing as passing:
-                if not left or not passing.may_repeat(request):
-                    failure = passing.failure
-                    break
-                wait = passing.wait or pause * random.uniform(0.5, 1.5)  # noqa: S311
+                failure, wait = passing.failure, passing.wait
+                again = left > 0 and passing.may_repeat(request)
+            if not again:
+                raise failure
+            left -= 1
+            wait = wait or pause * random.uniform(0.5, 1.5)  # noqa: S311
             await anyio.sleep(min(wait, _LONGEST_PAUSE))
             pause = min(2 * pause, _LONGEST_PAUSE)
-        raise failure
 
     @asynccontextmanager
     async def answered(
