@@ -126,7 +126,8 @@ def bench(session: nox.Session) -> None:
     on_newest(session, "bench_run")
 
 
-@nox.session
+# The peers and what they need take minutes to install.
+@nox.session(reuse_venv=True)
 def bench_run(session: nox.Session) -> None:
     """Run what `bench` runs, on the running interpreter."""
     install(session, "bench")

@@ -85,7 +85,7 @@ def draw_bar(
     """Draw the ratio from 1 on, its figure at the end, and the marks."""
     color = MET if row.ratio >= goal else MISSED
     axes.barh(height, row.ratio - 1, THICK, left=1, color=color)
-    reach = max(row.ratio, goal, 1.04 * (aim or 0))
+    reach = max(1, row.ratio, goal, 1.04 * (aim or 0))
     half = THICK / 2 + 0.1
     axes.plot([goal, goal], [height - half, height + half], color=INK, linewidth=2)
     if aim is not None:
@@ -123,7 +123,7 @@ def name_rows(
 def explain(axes: Axes) -> None:
     """Write what is shown above it."""
     axes.set_title(
-        "Operations per second, coatcheck / peer: right of 1× coatcheck is faster",
+        "Throughput, coatcheck / peer: right of 1× coatcheck is faster",
         loc="left",
         x=NAMES,
         pad=34,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 SECONDS_PER_ORDER = 300
+"""Within these a side prepares, opens, or plays a round; several times what it takes."""
 VOLUMES = "-volume.max=400"
 
 

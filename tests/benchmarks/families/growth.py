@@ -13,6 +13,7 @@ from functools import partial
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
+import anyio
 from tests.benchmarks.ours import memory_config
 from tests.benchmarks.workloads import BUCKET, Loop, Peer, Workload
 
@@ -62,6 +63,8 @@ def fill_files(*sizes: str) -> Callable[[Stage], Awaitable[None]]:
                 folder.mkdir()
                 async with Coatcheck(config_of("file", folder)) as cc:
                     listed.write_text(json.dumps(await fill(cc, SIZES[size])))
+                # Else the disk would still be busy with it in the first rounds.
+                await anyio.to_thread.run_sync(os.sync)
 
     return prepare
 

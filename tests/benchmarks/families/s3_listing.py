@@ -86,6 +86,7 @@ WORKLOADS = (
         ours=partial(listing, coatcheck_listed, scanned),
         unit="entries/s",
         amount=OBJECTS,
+        ops=1,
         needs_s3=True,
         prepare=fill,
         peers=(
