@@ -15,6 +15,8 @@ import coatcheck
 from coatcheck.backends._filesystem import Calls
 from coatcheck.testing import ManualClock
 
+pytest_plugins = ("tests.canary",)
+
 SOURCES = str(Path(coatcheck.__file__).parent)
 NOT_OURS = ("<frozen importlib", logging.__file__, str(Path(__file__).parent))
 # The blocking API has one thread for as long as the interpreter lives.
