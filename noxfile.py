@@ -111,6 +111,13 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session
+def canary(session: nox.Session) -> None:
+    """Let the AWS SDK log all it can, and look for the suite's secrets in it."""
+    install(session, "test")
+    session.run("pytest", "--canary", *session.posargs)
+
+
+@nox.session
 def planted(session: nox.Session) -> None:
     """Break the library in many small ways; each must be caught by its test."""
     install(session, "test")
