@@ -23,6 +23,7 @@ from coatcheck._core.writes import (
 
 from ._access import Credentials, ServiceAccess
 from ._backend import NO_INFO, AsyncReadable, Backend, Body, Bucket
+from ._batches import BatchOutcome, BatchStep, BatchVerb, CanBatch
 from ._capabilities import (
     CanCopy,
     CanExpire,
@@ -44,12 +45,16 @@ __all__ = (
     "AsyncReadable",
     "AsyncResource",
     "Backend",
+    "BatchOutcome",
+    "BatchStep",
+    "BatchVerb",
     "Body",
     "Bucket",
     "ByteOffset",
     "ByteRange",
     "ByteSpan",
     "ByteSuffix",
+    "CanBatch",
     "CanCopy",
     "CanExpire",
     "CanMultipart",

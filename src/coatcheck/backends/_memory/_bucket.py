@@ -34,6 +34,7 @@ CAPABILITIES: Final = frozenset(Capability) - {
     Capability.SIGN,
     Capability.EXPIRES,
     Capability.RESUME,
+    Capability.BATCH,
 }
 
 
