@@ -23,8 +23,10 @@ VERSIONS = nox.project.python_versions(PROJECT)
 
 
 def install(session: nox.Session, *groups: str) -> None:
-    """Install the project and groups of its dependencies."""
-    session.install("-e", ".", *nox.project.dependency_groups(PROJECT, *groups))
+    """Install the project with what the service needs, and groups of dependencies."""
+    session.install(
+        "-e", ".[cli,service]", *nox.project.dependency_groups(PROJECT, *groups)
+    )
 
 
 @nox.session
@@ -164,7 +166,7 @@ def objectstore(session: nox.Session) -> None:
 def objectstore_suite(session: nox.Session) -> None:
     """Run what `objectstore` runs, on the running interpreter."""
     install(session, "test")
-    session.install("-e", ".[cli,service]", "objectstore-client==0.2.10")
+    session.install("objectstore-client==0.2.10")
     session.run("pytest", "-m", "objectstore", "-s", *session.posargs)
 
 

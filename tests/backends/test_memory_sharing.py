@@ -56,7 +56,9 @@ def test_capabilities_are_honest():
     """Memory signs no links and leaves expiry to its wrapper; it can all the rest."""
     bucket = MemoryBackend().bucket("b")
     missing = frozenset(Capability) - bucket.capabilities
-    assert missing == {Capability.SIGN, Capability.EXPIRES, Capability.RESUME}
+    assert missing == {
+        *(Capability.SIGN, Capability.EXPIRES, Capability.RESUME, Capability.BATCH)
+    }
     assert bucket.limits.min_part == 1
     assert bucket.limits.max_parts == 10_000
 

@@ -123,6 +123,7 @@ for _name in (
     "complete",
     "abort",
     "put_resumable",
+    "batch",
     "sweep",
     "extend_expiry",
     "renew",

@@ -8,6 +8,7 @@ import pytest
 
 from coatcheck.abc import (
     Bucket,
+    CanBatch,
     CanCopy,
     CanExpire,
     CanMultipart,
@@ -25,7 +26,7 @@ from coatcheck.wrappers._reading import ForwardingReader
 from coatcheck.wrappers._scoped import ScopedBucket
 
 CONTRACTS = (
-    *(Bucket, CanCopy, CanExpire, CanMultipart, CanResume, CanScan, CanSign),
+    *(Bucket, CanBatch, CanCopy, CanExpire, CanMultipart, CanResume, CanScan, CanSign),
     *(CanSweep, CanUpdate),
 )
 

@@ -52,6 +52,7 @@ CALLS = {
     "abort": lambda bucket: bucket.abort(UPLOAD),
     "list_uploads": lambda bucket: exhaust(bucket.list_uploads()),
     "put_resumable": lambda bucket: bucket.put_resumable("k", b"", size=0),
+    "batch": lambda bucket: bucket.batch([]),
     "sweep": lambda bucket: bucket.sweep(),
     "extend_expiry": lambda bucket: bucket.extend_expiry("k", FromNow(SOON)),
     "renew": lambda bucket: bucket.renew(INFO),

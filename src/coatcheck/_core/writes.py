@@ -99,6 +99,10 @@ class Limits:
     """Parts of one upload, and the highest part number."""
     max_copy: int | None = None
     """Bytes of one server-side copy."""
+    max_batch: int = 1
+    """Steps of one batch."""
+    max_batch_body: int = 0
+    """Bytes of the body of one step."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -24,6 +24,7 @@ from coatcheck._core.writes import (
 from ._access import Credentials, ServiceAccess
 from ._at_once import AtOnce, Held, at_once
 from ._backend import NO_INFO, AsyncReadable, Backend, Body, Bucket
+from ._batches import BatchOutcome, BatchStep, BatchVerb, CanBatch
 from ._capabilities import (
     CanCopy,
     CanExpire,
@@ -46,12 +47,16 @@ __all__ = (
     "AsyncResource",
     "AtOnce",
     "Backend",
+    "BatchOutcome",
+    "BatchStep",
+    "BatchVerb",
     "Body",
     "Bucket",
     "ByteOffset",
     "ByteRange",
     "ByteSpan",
     "ByteSuffix",
+    "CanBatch",
     "CanCopy",
     "CanExpire",
     "CanMultipart",

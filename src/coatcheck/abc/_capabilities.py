@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from coatcheck.errors import CoatcheckError
 
     from ._backend import Bucket
+    from ._batches import CanBatch
     from ._uploads import CanMultipart, CanResume
 
 
@@ -37,6 +38,8 @@ class Capability(StrEnum):
     """CanMultipart."""
     RESUME = "resume"
     """CanResume."""
+    BATCH = "batch"
+    """CanBatch."""
     SWEEP = "sweep"
     """CanSweep."""
     CREATE = "create"
@@ -253,6 +256,8 @@ def require(
 ) -> CanMultipart: ...
 @overload
 def require(bucket: Bucket, capability: Literal[Capability.RESUME]) -> CanResume: ...
+@overload
+def require(bucket: Bucket, capability: Literal[Capability.BATCH]) -> CanBatch: ...
 @overload
 def require(bucket: Bucket, capability: Literal[Capability.SWEEP]) -> CanSweep: ...
 @overload

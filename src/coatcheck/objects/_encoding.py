@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from anyio import to_thread
 
 from coatcheck._core.media import is_dense, media_type_of
+from coatcheck.abc import PutInfo
 from coatcheck.errors import InvalidInput
 from coatcheck.payloads._compression import compress, compressed
 from coatcheck.payloads._integrity import OFF_LOOP
@@ -78,6 +79,26 @@ def encoding_of(
     return Encoding(recorded=ZSTD, compresses=True, spares_dense=asked is None)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What a put will do."""
+
+    key: str
+    """The key in the session."""
+    stored: str
+    """The key in the bucket."""
+    info: PutInfo
+    """The metadata."""
+    encoding: Encoding
+    """How the body is stored."""
+
+    def after(self, beginning: bytes) -> Plan:
+        """Return the plan when the first bytes are known."""
+        encoding = self.encoding.of(self.info.content_type, beginning)
+        info = replace(self.info, encoding=encoding.recorded)
+        return replace(self, encoding=encoding, info=info)
+
+
 class Flow:
     """A body on its way: counted, looked into, and its progress told.
 
@@ -132,6 +153,11 @@ async def compressed_body(flow: Flow, held: bytes | None) -> Body:
     """
     if held is None or len(held) > _AT_ONCE:
         return compressed(flow)
+    return await compressed_bytes(held)
+
+
+async def compressed_bytes(held: bytes) -> bytes:
+    """Return bytes as one frame, which a thread makes when there is much to do."""
     if len(held) <= OFF_LOOP:
         return compress(held)
     return await to_thread.run_sync(compress, held)

@@ -53,6 +53,10 @@ class Accepted:
         return True
 
 
+EVERYTHING: Final = Accepted(decompress=True, names=())
+"""What decompresses whatever is compressed."""
+
+
 class Opening:
     """One object on its way to be read.
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from coatcheck.abc import Body, Capability, PutInfo
+from coatcheck.abc import Body, Capability
 from coatcheck.errors import AtCapacity, BackendError
 from coatcheck.payloads._body import size_of, whole_bytes
 from coatcheck.payloads._compression import compressed
 from coatcheck.payloads._threads import in_thread, to_its_end
 
-from ._encoding import Encoding, Flow, compressed_body
+from ._encoding import Flow, Plan, compressed_body
 from ._usecase import Threshold
 
 if TYPE_CHECKING:
@@ -31,18 +31,14 @@ if TYPE_CHECKING:
 class Sending:
     """A body and where it goes."""
 
-    stored: str
-    """The key in the bucket."""
+    plan: Plan
+    """What is to be done."""
     contents: Body
     """What the caller gave."""
     flow: Flow
     """The same, opened."""
     size: int | None
     """Its length when opening it told."""
-    info: PutInfo
-    """The metadata."""
-    encoding: Encoding
-    """Whether it is compressed on its way."""
     threshold: Threshold
     """From how many bytes on it shall resume."""
     spool_dir: str | os.PathLike[str] | None
@@ -52,12 +48,12 @@ class Sending:
         """Write it."""
         held = whole_bytes(self.contents)
         resumes = await self._resumes(bucket)
-        if not self.encoding.compresses:
+        if not self.plan.encoding.compresses:
             body: Body = self.flow if held is None else held
             if resumes is None:
                 return await self._put(bucket, body, self.size)
             return await bucket.put_resumable(
-                self.stored, body, info=self.info, size=resumes
+                self.plan.stored, body, info=self.plan.info, size=resumes
             )
         if resumes is None:
             return await self._put(bucket, await compressed_body(self.flow, held))
@@ -67,13 +63,13 @@ class Sending:
                 return await self._put(bucket, chunks)
             size = await _written(chunks, file)
             return await bucket.put_resumable(
-                self.stored, file, info=self.info, size=size
+                self.plan.stored, file, info=self.plan.info, size=size
             )
 
     async def _put(
         self, bucket: AnyBucket, body: Body, size: int | None = None
     ) -> Receipt:
-        return await bucket.put(self.stored, body, info=self.info, size=size)
+        return await bucket.put(self.plan.stored, body, info=self.plan.info, size=size)
 
     async def _resumes(self, bucket: AnyBucket) -> int | None:
         """Return the size of a body that shall resume, else None."""

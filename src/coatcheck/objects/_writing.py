@@ -12,10 +12,10 @@ from coatcheck.payloads._body import open_source
 from coatcheck.wrappers import expiring_info
 
 from ._bound import BoundSession
-from ._encoding import Flow, encoding_of
+from ._encoding import Flow, Plan, encoding_of
 from ._metadata import OCTETS
 from ._sending import Sending
-from ._usecase import NONE, Default, check_threshold
+from ._usecase import NONE, ZSTD, Default, check_threshold
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
@@ -85,46 +85,73 @@ class SessionWriting(BoundSession):
             BackendError: The storage failed.
             Closed: The client is not open.
         """
-        encoding = encoding_of(
+        plan = self._planned(
+            key,
             compress=compress,
             compression=compression,
             precompressed=precompressed,
-            default=self._usecase.compression,
+            content_type=content_type,
+            metadata=metadata,
+            expiration_policy=expiration_policy,
+            origin=origin,
+            filename=filename,
         )
         threshold = self._threshold(resumable_threshold_bytes)
-        key = key or str(uuid4())
-        stored = self._stored(key)
-        info = self._info(
-            PutInfo(
-                # Stores have defaults of their own, which differ.
-                content_type=OCTETS if content_type is None else content_type,
-                origin=origin or None,
-                filename=filename,
-                custom=metadata or NOTHING,
-            ),
-            expiration_policy,
-        )
-        with self._told("put", key=key) as told:
+        with self._told("put", key=plan.key) as told:
             async with open_source(contents) as source:
                 flow = Flow(source, progress)
-                if encoding.spares_dense:
-                    encoding = encoding.of(content_type, await flow.peek())
+                if plan.encoding.spares_dense:
+                    plan = plan.after(await flow.peek())
                 sending = Sending(
-                    stored=stored,
+                    plan=plan,
                     contents=contents,
                     flow=flow,
                     size=source.size,
-                    info=replace(info, encoding=encoding.recorded),
-                    encoding=encoding,
                     threshold=threshold,
                     spool_dir=self._client.spool_dir,
                 )
                 receipt = await sending.to(self._bucket)
                 await flow.drain()
             told.size(flow.count, NONE)
-            if encoding.compresses and encoding.recorded is not None:
-                told.size(receipt.size, encoding.recorded)
-        return key
+            if plan.encoding.compresses:
+                told.size(receipt.size, ZSTD)
+        return plan.key
+
+    def _planned(
+        self,
+        key: str | None,
+        *,
+        compress: Compression | None = None,
+        compression: Compression | None,
+        precompressed: str | None,
+        content_type: str | None,
+        metadata: Mapping[str, str] | None,
+        expiration_policy: Expiry | Default | None,
+        origin: str | None,
+        filename: str | None,
+    ) -> Plan:
+        """Return what `put` will do, without touching any contents."""
+        encoding = encoding_of(
+            compress=compress,
+            compression=compression,
+            precompressed=precompressed,
+            default=self._usecase.compression,
+        )
+        key = key or str(uuid4())
+        info = PutInfo(
+            # Stores have defaults of their own, which differ.
+            content_type=OCTETS if content_type is None else content_type,
+            encoding=encoding.recorded,
+            origin=origin or None,
+            filename=filename,
+            custom=metadata or NOTHING,
+        )
+        return Plan(
+            key=key,
+            stored=self._stored(key),
+            info=self._info(info, expiration_policy),
+            encoding=encoding,
+        )
 
     async def copy(
         self,

@@ -77,7 +77,8 @@ class ExpiringBucket(DeadlinesBucket):
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        return self._inner.capabilities | {Capability.EXPIRES}
+        # A batch would go past what is hidden here.
+        return self._inner.capabilities - {Capability.BATCH} | {Capability.EXPIRES}
 
     async def put(
         self,

@@ -9,6 +9,7 @@ from coatcheck._core.writes import DEFAULT_SWEEP_AGE, Write
 from coatcheck.abc import (
     NO_INFO,
     Bucket,
+    CanBatch,
     CanCopy,
     CanExpire,
     CanMultipart,
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from coatcheck.abc import (
         Backend,
+        BatchOutcome,
+        BatchStep,
         Body,
         ByteRange,
         Capability,
@@ -60,6 +63,7 @@ class AnyBucket(
     CanSign,
     CanMultipart,
     CanResume,
+    CanBatch,
     CanSweep,
     CanExpire,
     Protocol,
@@ -209,6 +213,9 @@ class ForwardingBucket:
         self, key: str, body: Body, *, info: PutInfo = NO_INFO, size: int
     ) -> Receipt:
         return await self._inner.put_resumable(key, body, info=info, size=size)
+
+    async def batch(self, steps: Sequence[BatchStep]) -> list[BatchOutcome]:
+        return await self._inner.batch(steps)
 
     async def sweep(self, *, older_than: timedelta = DEFAULT_SWEEP_AGE) -> Swept:
         return await self._inner.sweep(older_than=older_than)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from coatcheck.abc import (
         AtOnce,
+        BatchOutcome,
+        BatchStep,
         Body,
         Bucket,
         ByteRange,
@@ -228,6 +230,9 @@ class GuardedBucket(BoundedBucket):
                 key, given, info=info, size=size
             ),
         )
+
+    async def batch(self, steps: Sequence[BatchStep]) -> list[BatchOutcome]:
+        return await self.bounded("batch", "", lambda: self._inner.batch(steps))
 
     async def sweep(self, *, older_than: timedelta = DEFAULT_SWEEP_AGE) -> Swept:
         return await self.bounded(

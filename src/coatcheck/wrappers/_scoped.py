@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from coatcheck.abc import (
         AtOnce,
+        BatchOutcome,
+        BatchStep,
         Body,
         Bucket,
         ByteRange,
@@ -233,6 +235,15 @@ class ScopedBucket(ForwardingBucket):
         return await super().put_resumable(
             self.prefix + key, body, info=info, size=size
         )
+
+    async def batch(self, steps: Sequence[BatchStep]) -> list[BatchOutcome]:
+        inner = [replace(step, key=self.prefix + step.key) for step in steps]
+        return [
+            each
+            if each.info is None
+            else replace(each, info=_behind(self.prefix, each.info))
+            for each in await super().batch(inner)
+        ]
 
     async def extend_expiry(self, key: str, extension: Extension) -> datetime:
         return await super().extend_expiry(self.prefix + key, extension)

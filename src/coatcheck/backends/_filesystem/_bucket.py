@@ -51,6 +51,7 @@ CAPABILITIES: Final = frozenset(Capability) - {
     Capability.SIGN,
     Capability.EXPIRES,
     Capability.RESUME,
+    Capability.BATCH,
     Capability.IMMEDIATE,
 }
 _COPY_STEP: Final = 64 * 1024 * 1024

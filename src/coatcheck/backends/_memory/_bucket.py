@@ -35,6 +35,7 @@ CAPABILITIES: Final = frozenset(Capability) - {
     Capability.SIGN,
     Capability.EXPIRES,
     Capability.RESUME,
+    Capability.BATCH,
 }
 
 

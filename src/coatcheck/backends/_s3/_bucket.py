@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 CAPABILITIES: Final = frozenset(Capability) - {
     Capability.EXPIRES,
     Capability.RESUME,
+    Capability.BATCH,
     Capability.GENERATION,
     Capability.IMMEDIATE,
 }

@@ -30,10 +30,10 @@ from coatcheck.errors import (
 )
 from coatcheck.payloads._parallel import in_parallel
 
+from ._batches import BatchingBucket
 from ._failures import BACKEND
 from ._metadata import info_of, size_of
 from ._reads import ServiceRead
-from ._resumable import ResumingBucket
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
@@ -48,7 +48,7 @@ _AT_ONCE: Final = 16
 _QUERY_SAFE: Final = "/:@!$'()*+,;?"
 
 
-class ServiceBucket(ResumingBucket):
+class ServiceBucket(BatchingBucket):
     """Objects of all usecases and scopes that the credentials open."""
 
     def get(
@@ -286,9 +286,17 @@ def _page_of(body: bytes, base: str) -> tuple[Page, bool]:
 
 
 if TYPE_CHECKING:
-    from coatcheck.abc import CanExpire, CanMultipart, CanResume, CanScan, CanSign
+    from coatcheck.abc import (
+        CanBatch,
+        CanExpire,
+        CanMultipart,
+        CanResume,
+        CanScan,
+        CanSign,
+    )
 
     _bucket: type[Bucket] = ServiceBucket
+    _batch: type[CanBatch] = ServiceBucket
     _expire: type[CanExpire] = ServiceBucket
     _multipart: type[CanMultipart] = ServiceBucket
     _resume: type[CanResume] = ServiceBucket

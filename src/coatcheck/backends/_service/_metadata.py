@@ -92,12 +92,11 @@ def info_of(
         now: Stands in for a time of creation that is not told.
     """
     told = {name: text for name, text in headers.items() if name.startswith(_OURS)}
-    standard: dict[str, str | datetime] = {}
+    standard: dict[str, str | datetime] = {
+        field: headers[name] for field, name in _STANDARD.items() if name in headers
+    }
     if TIME_CREATED not in told:
         standard["created"] = now
-    for field, name in _STANDARD.items():
-        if name in headers and _decoded({}, {field: headers[name]}) is not None:
-            standard[field] = headers[name]
     info = _decoded(told, standard) or _salvaged(told, standard, now)
     return ObjectInfo.of(
         info,
@@ -120,14 +119,20 @@ def _decoded(
 def _salvaged(
     told: Mapping[str, str], standard: Mapping[str, str | datetime], now: datetime
 ) -> PutInfo:
-    """Decode one header after the other, and leave out what cannot be read."""
+    """Decode one field after the other, and leave out what cannot be read."""
+    fields: dict[str, str | datetime] = {"created": now}
+    fields |= {
+        name: given
+        for name, given in standard.items()
+        if _decoded({}, {name: given}) is not None
+    }
     kept: dict[str, str] = {}
     # The time of creation first, for policies are counted from it.
     for name in sorted(told, key=lambda name: name != TIME_CREATED):
         trial = kept | {name: told[name]}
-        if _decoded(trial, {"created": now, **standard}) is not None:
+        if _decoded(trial, fields) is not None:
             kept = trial
-    return _decoded(kept, {"created": now, **standard}) or PutInfo(created=now)
+    return _decoded(kept, fields) or PutInfo(created=now)
 
 
 def receipt_of(headers: Mapping[str, str], write_id: str, *, size: int) -> Receipt:

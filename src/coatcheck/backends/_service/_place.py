@@ -32,9 +32,12 @@ if TYPE_CHECKING:
     from ._messages import Answer
     from ._wire import Wire
 
-LIMITS: Final = Limits(max_metadata=2048)
+LIMITS: Final = Limits(max_metadata=2048, max_batch=1000, max_batch_body=1024 * 1024)
 _ALWAYS: Final = frozenset(
-    {Capability.EXPIRES, Capability.MULTIPART, Capability.RESUME, Capability.SCAN}
+    {
+        *(Capability.BATCH, Capability.EXPIRES, Capability.MULTIPART),
+        *(Capability.RESUME, Capability.SCAN),
+    }
 )
 _WITH_ETAGS: Final = frozenset(
     {Capability.CREATE, Capability.REPLACE_IF, Capability.DELETE_IF}
