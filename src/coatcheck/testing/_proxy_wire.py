@@ -154,14 +154,18 @@ class Wire:
     async def aclose(self) -> None:
         """Reset what is still open, and wait until the socket is closed."""
         self.reset()
-        with suppress(OSError):
-            await self._writer.wait_closed()
+        await self._closed()
 
     async def _finish(self) -> None:
         self._writer.close()
-        with suppress(OSError):
+        with suppress(TimeoutError):
             async with asyncio.timeout(self._patience):
-                await self._writer.wait_closed()
+                await self._closed()
+
+    async def _closed(self) -> None:
+        with suppress(OSError):
+            # All who wait share one future, which a cancelled wait would cancel.
+            await asyncio.shield(self._writer.wait_closed())
 
     async def _until(self, end: bytes) -> bytes:
         try:
