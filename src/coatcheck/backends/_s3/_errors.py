@@ -116,6 +116,7 @@ _NO_CREDENTIALS: Final = (
     sdk.TokenRetrievalError,
     sdk.ProfileNotFound,
 )
+_STILL_EXPIRED: Final = "refreshed credentials are still expired"
 _LOST: Final = (
     sdk.BotoCoreError,
     sdk.HTTPClientError,
@@ -162,6 +163,15 @@ def s3_errors(
     except _NO_CREDENTIALS as error:
         raise Unauthenticated(
             f"{what}: no credentials; {_CREDENTIALS}", bucket=bucket, key=key
+        ) from error
+    except RuntimeError as error:
+        if _STILL_EXPIRED not in str(error):
+            raise
+        raise Unauthenticated(
+            f"{what}: the credentials have expired, and so have those that they were"
+            " renewed with",
+            bucket=bucket,
+            key=key,
         ) from error
     except _LOST as error:
         sent = not was_not_sent(error) if attempts is None else bool(attempts.sent)
