@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MARKS = (servers.MARK, "canarysignature")
-LOGGERS = ("aiohttp", "asyncio", "coatcheck", "urllib3")
+LOGGERS = ("aiohttp", "coatcheck", "urllib3")
 SDK_LOGGERS = ("aioboto3", "aiobotocore", "boto3", "botocore", "s3transfer")
 SIGNATURE = re.compile(
     r"signature[\"']?\s*[:=]\s*(?:b?[\"'])?(?:[0-9a-f]{64}|[\w+/%]{27,})", re.IGNORECASE

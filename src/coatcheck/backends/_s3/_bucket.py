@@ -271,9 +271,9 @@ class S3Bucket(CopyingBucket):
     ) -> SignedRequest:
         self.s3.check_open()
         check_key(key)
-        expires_in = await self._allowed(expires_in)
         method, operation, parameters, headers = _signed(what)
         with s3_errors("sign a link to", self._name, key):
+            expires_in = await self._allowed(expires_in)
             url: str = await self.s3.clients.signing.generate_presigned_url(
                 operation,
                 Params={"Bucket": self._name, "Key": key, **parameters},

@@ -92,6 +92,7 @@ class CopyingBucket(StreamingBucket, ABC):
             "CopySource": {"Bucket": source.name, "Key": standing.key},
             "CopySourceIfMatch": quoted(standing.etag),
             "MetadataDirective": "REPLACE",
+            **self.source_owner(),
         }
         if "Tagging" in parameters:
             parameters["TaggingDirective"] = "REPLACE"
@@ -158,6 +159,7 @@ class CopyingBucket(StreamingBucket, ABC):
             CopySource={"Bucket": source.name, "Key": standing.key},
             CopySourceIfMatch=quoted(standing.etag),
             CopySourceRange=f"bytes={start}-{stop - 1}",
+            **self.source_owner(),
         )
         etag = etag_of(response.get("CopyPartResult", {}))
         return Part(number=number, etag=etag, size=stop - start)

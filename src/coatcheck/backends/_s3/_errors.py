@@ -119,6 +119,7 @@ _NO_CREDENTIALS: Final = (
     sdk.TokenRetrievalError,
     sdk.ProfileNotFound,
 )
+_STILL_EXPIRED: Final = "refreshed credentials are still expired"
 _LOST: Final = (
     sdk.BotoCoreError,
     sdk.HTTPClientError,
@@ -177,6 +178,12 @@ class s3_errors:  # noqa: N801  # reads as a verb after `with`
             raise self._told(Unauthenticated, f"no credentials; {_CREDENTIALS}") from (
                 error
             )
+        if isinstance(error, RuntimeError) and _STILL_EXPIRED in str(error):
+            raise self._told(
+                Unauthenticated,
+                "the credentials have expired, and so have those that they were"
+                " renewed with",
+            ) from error
         if isinstance(error, _LOST):
             raise self._of_silence(error) from error
 

@@ -113,6 +113,11 @@ class RequestingBucket:
         expected = self.s3.config.expected_bucket_owner
         return {} if expected is None else {"ExpectedBucketOwner": expected}
 
+    def source_owner(self) -> dict[str, str]:
+        """Return the parameter that refuses to copy from buckets of other accounts."""
+        expected = self.s3.config.expected_bucket_owner
+        return {} if expected is None else {"ExpectedSourceBucketOwner": expected}
+
     async def ensure_bucket(self) -> None:
         """Make the bucket when missing ones shall be made.
 
