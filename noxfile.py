@@ -121,12 +121,25 @@ def planted(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
-def kstash(session: nox.Session) -> None:
-    """Exchange stashes and links with kstash, which runs on Python 3.13."""
+def bench(session: nox.Session) -> None:
+    """Measure coatcheck beside its peers, on Python 3.13; `-- --help` tells how."""
+    on_newest(session, "bench_run")
+
+
+# The peers and what they need take minutes to install.
+@nox.session(reuse_venv=True)
+def bench_run(session: nox.Session) -> None:
+    """Run what `bench` runs, on the running interpreter."""
+    install(session, "bench")
+    session.run("python", "-m", "tests.benchmarks.run", *session.posargs)
+
+
+def on_newest(session: nox.Session, name: str) -> None:
+    """Run another session on Python 3.13, below which there is no kstash."""
     session.run(
         sys.executable,
-        *("-m", "nox", "-s", "kstash_suite", "--force-python", interpreter("3.13")),
-        *("--envdir", ".nox/kstash", "--", *session.posargs),
+        *("-m", "nox", "-s", name, "--force-python", interpreter("3.13")),
+        *("--envdir", f".nox/{name}", "--", *session.posargs),
     )
 
 
@@ -146,6 +159,12 @@ def objectstore_suite(session: nox.Session) -> None:
     install(session, "test")
     session.install("-e", ".[cli,service]", "objectstore-client==0.2.10")
     session.run("pytest", "-m", "objectstore", "-s", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def kstash(session: nox.Session) -> None:
+    """Exchange stashes and links with kstash, which runs on Python 3.13."""
+    on_newest(session, "kstash_suite")
 
 
 @nox.session

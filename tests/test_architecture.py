@@ -79,8 +79,8 @@ FENCES = {
     "rich": r"cli\..*",
     "hypothesis": r"testing\..*",
     "pytest": r"testing\..*",
-    "asyncio": r"_app|_default|backends\._s3\..*|testing\._(cancellation|proxy.*)"
-    r"|service\._protocol",  # the type of a timer
+    "asyncio": r"_app|_default|payloads\._waiting|backends\._s3\..*"
+    r"|testing\._(cancellation|proxy.*)|service\._protocol",  # the type of a timer
     "fcntl": r"backends\._filesystem\._calls",
 }
 # A stash's own verbs find the default instance through the front door.

@@ -107,18 +107,6 @@ def test_quickstart_on_s3():
     assert "later: StashNotFound" in output
 
 
-def test_objects(tmp_path):
-    """Tenants keep attachments in a folder, apart from each other, until they go."""
-    output = run("objects.py", tmp_path)
-    assert "as zstd" in output
-    assert "2700000 bytes came back" in output
-    assert "it lives 60 days longer" in output
-    assert "exported 10485767 bytes whole: True" in output
-    assert "another tenant has no such note" in output
-    assert "22 would go, 22 went" in output
-    assert "attachments org=42;project=1337: 22 objects" in output
-
-
 def test_links(tmp_path):
     """Links to files are opened by plain HTTP and by retrieve, until they expire."""
     output = run("links.py", tmp_path)
@@ -129,3 +117,15 @@ def test_links(tmp_path):
     assert "share link expired" in output
     assert "?t=" not in output
     assert list(tmp_path.glob("jobs/*"))
+
+
+def test_objects(tmp_path):
+    """Tenants keep attachments in a folder, apart from each other, until they go."""
+    output = run("objects.py", tmp_path)
+    assert "as zstd" in output
+    assert "2700000 bytes came back" in output
+    assert "it lives 60 days longer" in output
+    assert "exported 10485767 bytes whole: True" in output
+    assert "another tenant has no such note" in output
+    assert "22 would go, 22 went" in output
+    assert "attachments org=42;project=1337: 22 objects" in output

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import anyio
 from anyio import to_thread
@@ -23,12 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from coatcheck.abc import Backend, Bucket, Observer
+    from coatcheck.abc import AtOnce, Backend, Bucket, Observer
     from coatcheck.backends._memory import MemoryStore
     from coatcheck.config import Place
     from coatcheck.wrappers import ExpiringBucket
 
 __all__ = ("Coatcheck",)
+
+_MAX_BUCKETS: Final = 1024
+"""The most buckets that are kept ready; namespaces come without a bound."""
 
 
 class Coatcheck(AsyncResource, Stashes):
@@ -65,6 +68,8 @@ class Coatcheck(AsyncResource, Stashes):
         self._loop: object = None
         self._opening: Flights[Backend] = Flights()
         self._backends: dict[str, Backend] = {}
+        self._buckets: dict[Place, ExpiringBucket] = {}
+        self._at_once: dict[Place, AtOnce] = {}
         self._guards: dict[str, Guard] = {}
         self._traffic = Traffic(self._config, observer)
 
@@ -87,13 +92,24 @@ class Coatcheck(AsyncResource, Stashes):
                 await (await self._backend(scheme)).check()
 
     async def _bucket(self, place: Place) -> ExpiringBucket:
+        known = self._buckets.get(place)
+        if known is not None:
+            return known
         backend = await self._backend(place.scheme)
-        bucket = backend.bucket(place.bucket, place.prefix)
-        return expiring(
-            self._guards[place.scheme].around(self._shareable(bucket)),
+        bucket = expiring(
+            self._guards[place.scheme].around(
+                self._shareable(backend.bucket(place.bucket, place.prefix))
+            ),
             observer=self._observer,
             grace=self._config.grace,
         )
+        if len(self._buckets) >= _MAX_BUCKETS:
+            self._buckets.clear()
+            self._at_once.clear()
+        self._buckets[place] = bucket
+        if bucket.at_once is not None:
+            self._at_once[place] = bucket.at_once
+        return bucket
 
     def _shareable(self, bucket: Bucket) -> Bucket:
         """Give SIGN to a bucket without it, if the configuration says how."""
@@ -155,6 +171,8 @@ class Coatcheck(AsyncResource, Stashes):
         backends = list(self._backends.values())
         self._backends.clear()
         self._traffic.clear()
+        self._buckets.clear()
+        self._at_once.clear()
         await one_after_another(*(backend.aclose for backend in backends))
 
     def _check_usable(self) -> None:

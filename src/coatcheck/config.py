@@ -6,9 +6,8 @@ import json
 import os
 import re
 from collections.abc import Mapping  # noqa: TC003  # pydantic reads it
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -54,8 +53,7 @@ _MOST_TIME: Final = timedelta(days=1)
 _LEAST_KEY: Final = 16
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a namespace's stashes are kept."""
 
     scheme: str

@@ -39,3 +39,24 @@ def test_bodies_need_constant_memory_on_s3(programme):
     grown = report["extra MiB"]
     assert max(grown["put"], grown["get"], grown["resumable"]) <= 64
     assert grown["4 puts at once"] <= 4 * 64
+
+
+def check_touches(report):
+    bad = [name for name in report if name != name.lower() and name != "MiB"]
+    assert bad == []
+    assert report["put again"] == report["rounds"]
+    assert report["read in time"] + report["read too late"] == report["rounds"]
+    assert min(report["renewed"], report["read too late"]) > 0
+
+
+@pytest.mark.parametrize("storage", ["memory", "files"])
+def test_some_touches_at_the_deadline(programme, storage):
+    """What services said of an object at its deadline held, whoever reaped it."""
+    check_touches(programme("service_touch", "--storage", storage, "--rounds", 50))
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("storage", ["memory", "files", "s3"])
+def test_many_touches_at_the_deadline(programme, storage):
+    """1 000 rounds, on SeaweedFS with answers held back."""
+    check_touches(programme("service_touch", "--storage", storage))

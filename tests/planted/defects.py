@@ -547,15 +547,15 @@ ON_STASHES = (
     defect(
         "calls wait for no slot",
         "wrappers/_bounds.py",
-        "            async with self.bounds.slots:\n",
-        "            if self.bounds.slots:\n",
+        "            await self.bounds.take_slot()\n            try:\n                return await call()\n            finally:\n                self.bounds.slots.release()\n",
+        "            return await call()\n",
         "wrappers/test_guarded_slots.py::test_no_more_calls_run_than_allowed",
     ),
     defect(
         "calls have no deadline",
         "wrappers/_bounds.py",
         """\
-        with anyio.move_on_after(self.bounds.seconds):
+        with until_deadline(self.bounds.seconds):
             return await call()
         raise self._timed_out(operation, key)
 """,
@@ -947,7 +947,7 @@ ON_TRAFFIC = (
     defect(
         "creates of many hold any number of bytes",
         "stashes/_batches.py",
-        "                    await portion.take(len(draft.encoded.body))\n",
+        "                    await portion.take(len(draft.body))\n",
         "",
         "stashes/test_batches.py::test_creates_hold_few_bytes",
     ),

@@ -175,6 +175,7 @@ def test_a_signal_lets_requests_end(tmp_path, storage):
         give_up = time.monotonic() + 20
         while ask(service.url, "GET", "/ready")[0] != 503:
             assert time.monotonic() < give_up
+        time.sleep(0.5)  # longer than it takes to look for the end
         status, headers, body = ask(service.url, "PUT", f"{BASE}/new", b"x")
         assert status == 503
         assert headers["retry-after"] == "1"
@@ -212,7 +213,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path, storage, second):
         time.sleep(0.5)
         assert service.process.poll() is None
         service.process.send_signal(second)
-        service.process.wait(10)
+        service.process.wait(4)
         slow.connection.close()
     with served(tmp_path, *storage) as service:
         assert ask(service.url, "GET", f"{BASE}/slow")[0] == 404

@@ -15,6 +15,7 @@ from coatcheck.backends._memory import MemoryBackend
 from coatcheck.errors import (
     AlreadyExists,
     BackendUnavailable,
+    IntegrityError,
     ObjectNotFound,
     PreconditionFailed,
     UnsupportedOperation,
@@ -87,6 +88,13 @@ class Plain(ForwardingBucket):
         if if_match is not None and if_match != self.etags.get(key):
             raise PreconditionFailed("other bytes")
         await super().delete(key)
+
+    async def copy_from(self, source, source_key, key, *, if_match=None, **options):
+        if if_match not in (None, self.etags[source_key]):
+            raise PreconditionFailed("other bytes")
+        receipt = await super().copy_from(source, source_key, key, **options)
+        self.etags[key] = self.etags[source_key]
+        return receipt
 
     async def scan(self, prefix="", **options):
         async for page in super().scan(prefix, **options):
@@ -218,6 +226,81 @@ async def test_who_creates_waits_for_the_reapers_claim(backend, plain, clock):
         assert order == ["deleted", "created"]
         assert (await bucket.head("k")).size == 4
         assert await keys_of(plain) == ["k"]
+
+
+async def overwrite(bucket, clock, body):
+    info = expiring_info(PutInfo(), LIVE, clock())
+    await bucket.put("k", body, info=info)
+
+
+async def complete(bucket, clock, body):
+    info = expiring_info(PutInfo(), LIVE, clock())
+    upload = await bucket.initiate("k", info=info)
+    part = await bucket.put_part(upload, 1, body, size=len(body))
+    await bucket.complete(upload, [part])
+    bucket.inner.etags["k"] = plain_etag(body)
+
+
+async def copy(bucket, clock, body):
+    await bucket.put("source", body)
+    info = expiring_info(PutInfo(), LIVE, clock())
+    await bucket.copy_from(bucket, "source", "k", info=info)
+    await bucket.delete("source")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("write", [overwrite, complete, copy])
+@pytest.mark.parametrize("body", [b"body", b"other"])
+async def test_who_overwrites_waits_for_the_reapers_claim(
+    backend, plain, clock, write, body
+):
+    """What is written between the reaper's look and its delete is not lost."""
+    async with backend:
+        bucket = expiring(plain, grace=GRACE)
+        await put(bucket, clock)
+        clock.advance(3600 + GRACE.total_seconds())
+
+        async def while_reaping():
+            tasks.start_soon(write, bucket, clock, body)
+            await anyio.sleep(0.2)
+
+        plain.before_delete = while_reaping
+        async with anyio.create_task_group() as tasks:
+            assert (await reap(bucket)).deleted == 1
+        assert (await bucket.head("k")).size == len(body)
+        assert await keys_of(plain) == ["k"]
+
+
+@pytest.mark.asyncio
+async def test_who_knows_of_no_claims_is_spared(backend, plain, clock):
+    """Other bytes that somebody wrote past the wrapper are not deleted."""
+    async with backend:
+        bucket = expiring(plain, grace=GRACE)
+        await put(bucket, clock)
+        clock.advance(3600 + GRACE.total_seconds())
+
+        async def while_reaping():
+            await plain.put("k", b"other")
+
+        plain.before_delete = while_reaping
+        assert (await reap(bucket)).deleted == 0
+        assert (await bucket.head("k")).size == len(b"other")
+
+
+@pytest.mark.asyncio
+async def test_what_is_foreign_is_overwritten(backend, plain, clock):
+    """An object whose metadata cannot be read is in nobody's way."""
+
+    async def damaged(key):
+        raise IntegrityError("not ours")
+
+    async with backend:
+        bucket = expiring(plain, grace=GRACE)
+        await put(bucket, clock)
+        head, plain.head = plain.head, damaged
+        await bucket.put("k", b"other")
+        plain.head = head
+        assert (await bucket.head("k")).size == len(b"other")
 
 
 @pytest.mark.asyncio

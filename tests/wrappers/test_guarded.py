@@ -14,7 +14,7 @@ from coatcheck.wrappers._forwarding import (
     ForwardingBucket,
 )
 
-SOON = timedelta(milliseconds=50)
+SOON = timedelta(milliseconds=250)
 NEVER = timedelta(hours=1)
 # No test waits so long: it is what keeps a failing one from hanging.
 PATIENCE = 10
@@ -141,7 +141,7 @@ async def test_a_body_that_flows_moves_the_deadline(backend, waiting, verb, guar
             yield b"x"
 
     async with backend:
-        bucket = guarded(waiting(backend.bucket("b")))
+        bucket = guarded(waiting(backend.bucket("b")), timeout=SOON)
         if verb == "put":
             receipt = await bucket.put("k", slow())
             assert receipt.size == 5

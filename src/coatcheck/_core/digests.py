@@ -65,6 +65,13 @@ def hasher(algorithm: DigestAlgorithm) -> Hasher:
 
 def digest_of(data: bytes | bytearray | memoryview, algorithm: DigestAlgorithm) -> str:
     """Return the digest of the bytes in lower-case hex."""
-    running = hasher(algorithm)
-    running.update(data)
-    return running.hexdigest()
+    if algorithm is DigestAlgorithm.MD5:
+        return hashlib.md5(data, usedforsecurity=False).hexdigest()
+    return hashlib.sha256(data).hexdigest()
+
+
+def is_digest_of(digest: str, data: bytes) -> bool:
+    """Tell whether a hex digest is the MD5 or SHA-256 of the bytes."""
+    if len(digest) == _MD5_HEX:
+        return hashlib.md5(data, usedforsecurity=False).hexdigest() == digest
+    return hashlib.sha256(data).hexdigest() == digest

@@ -6,12 +6,28 @@ would become another object on some store, cannot be created at all.
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from typing import TYPE_CHECKING, Final
 
 from coatcheck.errors import InvalidName
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 MAX_KEY_BYTES = 1024
 MAX_NAMESPACE_BYTES = 255
+# What most texts look like, and what needs no closer look: printable ASCII without
+# `?` and `#`, and no segment that begins with a dot.
+_PLAIN_SEGMENT: Final = r"""[0-9A-Za-z_-][ !"$-.0->@-~]*"""
+PLAIN_KEY: Final = rf"(?:{_PLAIN_SEGMENT}+/)*+{_PLAIN_SEGMENT}"
+"""A pattern of texts that are keys and names, as long as they are not too long."""
+PLAIN_NAMESPACE: Final = r"[0-9A-Za-z_-][0-9A-Za-z._-]*"
+"""A pattern of texts that are namespaces, as long as they are not too long."""
+plain_key: Final = re.compile(PLAIN_KEY).fullmatch
+plain_namespace: Final = re.compile(PLAIN_NAMESPACE).fullmatch
+
+
 _OUTSIDE_NAMESPACES = frozenset("/?#@:[]\\")
 _OUTSIDE_NAMES = frozenset("?#")
 _SHOWN = 80
@@ -38,6 +54,8 @@ def check_key(key: str, *, what: str = "key", canonical: bool = True) -> None:
     Raises:
         InvalidName: The key is not canonical; the message says why.
     """
+    if _is_plain(key, MAX_KEY_BYTES, plain_key):
+        return
     _check_text(key, what, MAX_KEY_BYTES, canonical=canonical)
     for segment in key.split("/"):
         if segment in ("", ".", ".."):
@@ -66,6 +84,8 @@ def check_name(name: str, *, canonical: bool = True) -> None:
     Raises:
         InvalidName: The name is no canonical key, or has `?` or `#` in it.
     """
+    if _is_plain(name, MAX_KEY_BYTES, plain_key):
+        return
     check_key(name, what="name", canonical=canonical)
     _check_without(name, _OUTSIDE_NAMES, "name")
 
@@ -80,12 +100,20 @@ def check_namespace(namespace: str) -> None:
     Raises:
         InvalidName: The namespace breaks one of these rules; the message says which.
     """
+    if _is_plain(namespace, MAX_NAMESPACE_BYTES, plain_namespace):
+        return
     _check_text(namespace, "namespace", MAX_NAMESPACE_BYTES)
     _check_without(namespace, _OUTSIDE_NAMESPACES, "namespace")
     if namespace in (".", ".."):
         raise InvalidName(f"namespace {shown(namespace)} is a relative path")
     if namespace != namespace.strip():
         raise InvalidName(f"namespace {shown(namespace)} begins or ends with a space")
+
+
+def _is_plain(
+    text: object, max_length: int, match: Callable[[str], object | None]
+) -> bool:
+    return isinstance(text, str) and len(text) <= max_length and match(text) is not None
 
 
 def _check_without(text: str, refused: frozenset[str], what: str) -> None:

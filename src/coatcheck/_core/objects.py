@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from functools import partial
 
 from coatcheck.errors import InvalidInput
 
@@ -179,21 +180,10 @@ class PutInfo:
     """Names this write, so that a lost answer can be recognised; None is a new one."""
 
     def __post_init__(self) -> None:
-        _check_pattern("content_type", self.content_type, _CONTENT_TYPE)
-        _check_pattern("encoding", self.encoding, _ENCODING)
-        _check_pattern("cache_control", self.cache_control, _PRINTABLE)
-        _check_pattern("content_disposition", self.content_disposition, _PRINTABLE)
-        _check_pattern("storage_class", self.storage_class, _CUSTOM_CLASS)
-        _check_pattern("codec", self.codec, _CUSTOM_CLASS)
-        _check_pattern("write_id", self.write_id, _CUSTOM_CLASS)
-        _check_text("origin", self.origin)
-        _check_text("filename", self.filename)
-        if self.sha256 is not None and not _is_digest(
-            self.sha256, DigestAlgorithm.SHA256
-        ):
-            raise InvalidInput("sha256 must be 64 lower-case hex digits")
-        if self.md5 is not None and not _is_digest(self.md5, DigestAlgorithm.MD5):
-            raise InvalidInput("md5 must be 32 lower-case hex digits")
+        for what, check in _CHECKS:
+            text = getattr(self, what)
+            if text is not None:
+                check(what, text)
         if (self.expiry is None) != (self.deadline is None):
             raise InvalidInput("expiry and deadline stand together or not at all")
         for what in ("deadline", "created"):
@@ -218,15 +208,13 @@ _DESCRIBED = tuple(
 _COPIED = tuple(name for name in _DESCRIBED if name != "write_id")
 
 
-def _is_digest(text: object, algorithm: DigestAlgorithm) -> bool:
-    return (
-        isinstance(text, str) and len(text) == algorithm.hex_length and is_digest(text)
-    )
+def _check_digest(algorithm: DigestAlgorithm, what: str, text: object) -> None:
+    length = algorithm.hex_length
+    if not isinstance(text, str) or len(text) != length or not is_digest(text):
+        raise InvalidInput(f"{what} must be {length} lower-case hex digits")
 
 
-def _check_pattern(what: str, text: object, pattern: re.Pattern[str]) -> None:
-    if text is None:
-        return
+def _check_pattern(pattern: re.Pattern[str], what: str, text: object) -> None:
     if not isinstance(text, str) or len(text) > _MAX_HEADER:
         raise InvalidInput(f"{what} must be text of at most {_MAX_HEADER} characters")
     if pattern.fullmatch(text) is None:
@@ -234,14 +222,27 @@ def _check_pattern(what: str, text: object, pattern: re.Pattern[str]) -> None:
 
 
 def _check_text(what: str, text: object) -> None:
-    if text is None:
-        return
     if not isinstance(text, str):
         raise InvalidInput(f"{what} must be text, not {type(text).__name__}")
     try:
         text.encode()
     except UnicodeEncodeError:
         raise InvalidInput(f"{what} has a lone surrogate in it") from None
+
+
+_CHECKS: tuple[tuple[str, Callable[[str, object], None]], ...] = (
+    ("content_type", partial(_check_pattern, _CONTENT_TYPE)),
+    ("encoding", partial(_check_pattern, _ENCODING)),
+    ("cache_control", partial(_check_pattern, _PRINTABLE)),
+    ("content_disposition", partial(_check_pattern, _PRINTABLE)),
+    ("storage_class", partial(_check_pattern, _CUSTOM_CLASS)),
+    ("codec", partial(_check_pattern, _CUSTOM_CLASS)),
+    ("write_id", partial(_check_pattern, _CUSTOM_CLASS)),
+    ("origin", _check_text),
+    ("filename", _check_text),
+    ("sha256", partial(_check_digest, DigestAlgorithm.SHA256)),
+    ("md5", partial(_check_digest, DigestAlgorithm.MD5)),
+)
 
 
 def _texts_of(what: str, given: object) -> dict[str, str]:

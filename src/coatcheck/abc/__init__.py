@@ -22,6 +22,7 @@ from coatcheck._core.writes import (
 )
 
 from ._access import Credentials, ServiceAccess
+from ._at_once import AtOnce, Held, at_once
 from ._backend import NO_INFO, AsyncReadable, Backend, Body, Bucket
 from ._batches import BatchOutcome, BatchStep, BatchVerb, CanBatch
 from ._capabilities import (
@@ -44,6 +45,7 @@ __all__ = (
     "NO_INFO",
     "AsyncReadable",
     "AsyncResource",
+    "AtOnce",
     "Backend",
     "BatchOutcome",
     "BatchStep",
@@ -70,6 +72,7 @@ __all__ = (
     "Extension",
     "FromCreation",
     "FromNow",
+    "Held",
     "Limits",
     "ObjectEntry",
     "ObjectInfo",
@@ -90,6 +93,7 @@ __all__ = (
     "Verified",
     "Write",
     "WriteMode",
+    "at_once",
     "innermost",
     "require",
 )

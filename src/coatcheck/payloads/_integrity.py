@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from anyio import to_thread
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from coatcheck.abc import ObjectInfo, Reader
 
+_T = TypeVar("_T")
 OFF_LOOP: Final = 64 * 1024
 """Bytes from which hashing and compressing leave the event loop."""
 
@@ -26,6 +27,13 @@ async def feed(running: Hasher, chunk: bytes | memoryview) -> None:
         running.update(chunk)
     else:
         await to_thread.run_sync(running.update, chunk)
+
+
+async def off_loop(call: Callable[[bytes], _T], body: bytes) -> _T:
+    """Call with a body, in a thread when it is large."""
+    if len(body) <= OFF_LOOP:
+        return call(body)
+    return await to_thread.run_sync(call, body)
 
 
 class VerifiedReader:

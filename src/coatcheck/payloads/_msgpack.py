@@ -8,9 +8,8 @@ nothing: it is bounded in bytes, nodes and depth, and knows no other extension.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Generic, NoReturn, TypeVar, cast
+from typing import Any, Final, NoReturn, TypeVar
 
 import msgpack
 
@@ -26,29 +25,23 @@ _FAILURES = (ValueError, TypeError, OverflowError, RecursionError, MemoryError)
 _SCALARS = (str, bytes, bytearray, memoryview, bool, float, type(None))
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded(Generic[_T]):
-    """A payload that was encoded and decoded again."""
-
-    body: bytes
-    """The encoded payload."""
-    data: _T
-    """What decoding the body gives."""
-
-
-def encode(data: _T, *, max_bytes: int) -> Encoded[_T]:
+def encode(data: _T, *, max_bytes: int) -> tuple[bytes, _T]:
     """Encode a payload and prove that it comes back.
 
     Args:
         data: The payload.
         max_bytes: The most bytes that it may have encoded.
 
+    Returns:
+        The encoded payload, and what decoding it gives.
+
     Raises:
         PayloadError: It would not come back, or is too large. The message tells
             where and why, and shows nothing of the payload.
     """
     try:
-        body: bytes = cast("bytes", msgpack.packb(data, datetime=True))
+        # What `packb` does, without its passing on of arguments.
+        body: bytes = msgpack.Packer(datetime=True).pack(data)
     except _FAILURES as error:
         raise PayloadError(
             f"the payload cannot be encoded: {_explain(data, error)}"
@@ -64,7 +57,7 @@ def encode(data: _T, *, max_bytes: int) -> Encoded[_T]:
         raise PayloadError(
             f"the payload would not come back: {_explain(data, error)}"
         ) from None
-    return Encoded(body, decoded)
+    return body, decoded
 
 
 def decode(body: bytes, *, max_bytes: int) -> Any:
@@ -83,20 +76,17 @@ def decode(body: bytes, *, max_bytes: int) -> Any:
             f"the payload has {len(body)} bytes and max_payload_bytes is {max_bytes};"
             " use open()"
         )
-    hooks: dict[str, Any] = {}
-    if len(body) > MAX_NODES:
-        # A node takes a byte at least: shorter bodies need no counting.
-        counter = _NodeCounter()
-        hooks = {"list_hook": counter.of_list, "object_hook": counter.of_map}
     try:
+        if len(body) > MAX_NODES:
+            return _decode_counted(body)
+        # A node takes a byte at least: shorter bodies need no counting.
         return msgpack.unpackb(
             body,
             timestamp=3,
             strict_map_key=True,
             ext_hook=_refuse_extension,
-            max_array_len=min(MAX_NODES, len(body)),
-            max_map_len=min(MAX_NODES, len(body)) // 2,
-            **hooks,
+            max_array_len=len(body),
+            max_map_len=len(body) // 2,
         )
     except PayloadError:
         raise
@@ -105,6 +95,20 @@ def decode(body: bytes, *, max_bytes: int) -> Any:
         raise PayloadError(
             f"the bytes are not a payload that coatcheck decodes: {_reason(error)}"
         ) from None
+
+
+def _decode_counted(body: bytes) -> Any:
+    counter = _NodeCounter()
+    return msgpack.unpackb(
+        body,
+        timestamp=3,
+        strict_map_key=True,
+        ext_hook=_refuse_extension,
+        max_array_len=MAX_NODES,
+        max_map_len=MAX_NODES // 2,
+        list_hook=counter.of_list,
+        object_hook=counter.of_map,
+    )
 
 
 class _NodeCounter:

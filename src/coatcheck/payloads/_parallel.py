@@ -51,6 +51,8 @@ async def in_parallel(
                 if next(workers, None) is not None:
                     tasks.start_soon(work, tasks, waiting)
                 results[index] = await call(given)
+                # It may be large, and would live on while the next is awaited.
+                del item, given
         except Exception as error:  # noqa: BLE001  # raised below, bare
             failures.append(error)
             tasks.cancel_scope.cancel()

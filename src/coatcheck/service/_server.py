@@ -86,6 +86,13 @@ class Server(uvicorn.Server):
         )
         _log.info("signal %s: draining", signal.Signals(sig).name)
 
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """Close the connections, those in use too when there is no time."""
+        if self.force_exit:
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()
+        await super().shutdown(sockets)
+
     async def on_tick(self, counter: int) -> bool:
         """End when a draining service has nothing to do any more, or no more time."""
         if self._service.draining:

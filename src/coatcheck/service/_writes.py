@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from coatcheck._core.permissions import Permission
+from coatcheck._core.writes import Write
+from coatcheck.abc import Capability
 from coatcheck.errors import ObjectNotFound
 
 from ._conditions import delete_condition, write_mode
@@ -15,6 +17,8 @@ from ._refusals import Refusal
 from ._resumable import append, cancel, create, is_creation
 
 if TYPE_CHECKING:
+    from coatcheck.abc import WriteMode
+
     from ._calls import Call
 
 
@@ -26,7 +30,9 @@ async def post_object(call: Call) -> None:
         await create(call)
         return
     call.target = call.target.named(str(uuid4()))
-    await _store(call, 201)
+    # Nothing can stand there, which spares some storages a look.
+    creates = Capability.CREATE in call.bucket.capabilities
+    await _store(call, 201, Write.CREATE if creates else Write.OVERWRITE)
 
 
 async def put_object(call: Call) -> None:
@@ -36,12 +42,11 @@ async def put_object(call: Call) -> None:
     elif is_creation(call):
         await create(call)
     else:
-        await _store(call, 200)
+        await _store(call, 200, write_mode(call.exchange))
 
 
-async def _store(call: Call, status: int) -> None:
+async def _store(call: Call, status: int, mode: WriteMode) -> None:
     info = call.new_info()
-    mode = write_mode(call.exchange)
     call.allow(Permission.OBJECT_WRITE)
     body = call.body(most=call.most_bytes())
     body.hold_against(info.sha256)

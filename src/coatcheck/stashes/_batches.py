@@ -77,7 +77,7 @@ class StashBatches(StashStore, ABC):
                     draft = self._drafted(name, data, namespace, expires)
                     if isinstance(draft, Stash):
                         return draft
-                    await portion.take(len(draft.encoded.body))
+                    await portion.take(len(draft.body))
                 return await self._kept(draft)
 
         return await self._all_of(items, create)
@@ -122,7 +122,7 @@ class StashBatches(StashStore, ABC):
                         # Rather read again than let an open connection wait.
                         size = full.size
                         continue
-                    return self._opened(found, body, info, as_type)
+                    return self._opened(found, body, info, info.created, as_type)
 
         return await self._all_of(addresses, retrieve)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from coatcheck._core.address import INLINE, LINK, Address
 from coatcheck.errors import (
@@ -19,11 +18,14 @@ from coatcheck.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from types import TracebackType
 
     from coatcheck.config import Config
 
 from coatcheck.config import Place
+
+_MAX_KNOWN: Final = 1024
+"""The most places that are remembered; namespaces come without a bound."""
 
 
 def place_of_new(config: Config, namespace: str) -> Place:
@@ -66,6 +68,45 @@ def place_of_address(config: Config, address: Address) -> Place:
             address=address.redacted,
         )
     return mapped
+
+
+class Places:
+    """Where stashes are by one configuration; remembers what it found.
+
+    Args:
+        config: The configuration.
+    """
+
+    __slots__ = ("_config", "_known")
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._known: dict[tuple[str | None, str], Place] = {}
+
+    def of_new(self, namespace: str) -> Place:
+        """Return what `place_of_new` does."""
+        place = self._known.get((None, namespace))
+        if place is None:
+            place = place_of_new(self._config, namespace)
+            self._remember((None, namespace), place)
+        return place
+
+    def of_address(self, address: Address) -> Place:
+        """Return what `place_of_address` does."""
+        place = self.known(address)
+        if place is None:
+            place = place_of_address(self._config, address)
+            self._remember((address.scheme, address.namespace), place)
+        return place
+
+    def known(self, address: Address) -> Place | None:
+        """Return where the stash behind an address is, if that was asked before."""
+        return self._known.get((address.scheme, address.namespace))
+
+    def _remember(self, asked: tuple[str | None, str], place: Place) -> None:
+        if len(self._known) >= _MAX_KNOWN:
+            self._known.clear()
+        self._known[asked] = place
 
 
 def check_admitted(config: Config, address: Address) -> None:
@@ -112,23 +153,38 @@ def refuse_unstored(address: Address, doing: str) -> None:
         )
 
 
-@contextmanager
-def naming(address: Address) -> Generator[None]:
+class naming:  # noqa: N801  # a context manager, read as a verb
     """Let errors of the storage speak of the stash that was asked for."""
-    try:
-        yield
-    except (ObjectNotFound, BucketNotFound) as error:
+
+    __slots__ = ("_address",)
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+
+    def __enter__(self) -> None:
+        """Do nothing: what counts is how the block ends."""
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(exc, ObjectNotFound | BucketNotFound):
+            raise self._not_found(exc) from exc
+        if isinstance(exc, CoatcheckError):
+            exc.address = exc.address or self._address.redacted
+
+    def _not_found(self, error: CoatcheckError) -> StashNotFound:
+        address = self._address
         why = "it was never created, was deleted, or has expired"
         if address.scheme == LINK:
             why = error.message
-        raise StashNotFound(
+        return StashNotFound(
             f"no stash at {address.redacted!r}: {why}",
             address=address.redacted,
             backend=address.scheme,
-        ) from error
-    except CoatcheckError as error:
-        error.address = error.address or address.redacted
-        raise
+        )
 
 
 def address_of_key(scheme: str, namespace: str, key: str) -> Address | None:

@@ -1,64 +1,50 @@
-"""Creating, claiming and keeping stashes."""
+"""Creating and claiming stashes."""
 
 from __future__ import annotations
 
-import weakref
-from abc import ABC, abstractmethod
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Final,
-    Generic,
-    NamedTuple,
-    TypeVar,
-    cast,
-    overload,
+from abc import ABC
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, overload
+
+from anyio.lowlevel import checkpoint
+
+from coatcheck._core.address import INLINE, Address, check_stash_name, made_address
+from coatcheck._core.digests import (
+    DigestAlgorithm,
+    algorithm_of,
+    digest_of,
+    is_digest_of,
 )
-
-from anyio import to_thread
-
-from coatcheck._core.address import INLINE, Address, check_stash_name
-from coatcheck._core.digests import DigestAlgorithm, algorithm_of, digest_of
 from coatcheck._core.expiry import deadline_from
 from coatcheck._core.objects import ObjectInfo, PutInfo
-from coatcheck.errors import (
-    IntegrityError,
-    PayloadError,
-)
+from coatcheck.errors import IntegrityError, PayloadError
 from coatcheck.payloads._compression import compress, decompress, size_in_frame
-from coatcheck.payloads._integrity import OFF_LOOP
+from coatcheck.payloads._integrity import OFF_LOOP, off_loop
 from coatcheck.payloads._msgpack import decode, encode
 from coatcheck.payloads._typed import as_type as typed
 
+from ._ground import PLAIN, StashGround
 from ._pins import check_pinned, pin_to
-from ._places import (
-    check_admitted,
-    naming,
-    parsed,
-    place_of_address,
-    place_of_new,
-)
+from ._places import check_admitted, naming
 from ._stash import Stash
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
     from contextlib import AbstractAsyncContextManager
+    from datetime import datetime
 
     from coatcheck._core.expiry import Expiry
     from coatcheck._core.ranges import ByteRange
-    from coatcheck.abc import Bucket, Reader
-    from coatcheck.config import Config, Place
-    from coatcheck.payloads._msgpack import Encoded
+    from coatcheck.abc import AtOnce, Held, Reader
+    from coatcheck.config import Place
     from coatcheck.wrappers import ExpiringBucket
 
     from ._budget import Portion
-    from ._stash import StashOwner
-    from ._traffic import Traffic
 
 _T = TypeVar("_T")
 
-MSGPACK_TYPE: Final = "application/msgpack"
 ZSTD: Final = "zstd"
+_TURN: Final = 64
+"""So many calls in a row may run before others have their turn."""
 
 
 class Draft(NamedTuple, Generic[_T]):
@@ -67,36 +53,13 @@ class Draft(NamedTuple, Generic[_T]):
     place: Place
     namespace: str
     name: str
-    encoded: Encoded[_T]
+    body: bytes
+    decoded: _T
     expires: Expiry | None
 
 
-class StashStore(ABC):
+class StashStore(StashGround, ABC):
     """The verbs of stashes over buckets that somebody else opens."""
-
-    _traffic: Traffic
-    """What is under way, and what is kept; who composes sets it."""
-
-    @property
-    @abstractmethod
-    def config(self) -> Config:
-        """The configuration."""
-
-    @abstractmethod
-    async def _bucket(self, place: Place) -> ExpiringBucket:
-        """Return the bucket of a place, open.
-
-        Raises:
-            UnsupportedBackend: The place's backend cannot be opened here.
-        """
-
-    @abstractmethod
-    async def _links(self) -> Bucket:
-        """Return the bucket in which share links are keys, open."""
-
-    @abstractmethod
-    def _check_usable(self) -> None:
-        """Raise Closed when the store is not open here."""
 
     async def create(
         self,
@@ -135,34 +98,50 @@ class StashStore(ABC):
             Closed: Not open here.
         """
         self._check_usable()
+        if not next(self._calls) % _TURN:
+            await checkpoint()
         draft = self._drafted(name, data, namespace, expires)
         return draft if isinstance(draft, Stash) else await self._kept(draft)
 
     def _drafted(
         self, name: str, data: _T, namespace: str, expires: Expiry | None
     ) -> Stash[_T] | Draft[_T]:
-        """Encode a payload; return its stash at once when it becomes its address."""
+        """Encode a payload; return its stash when that takes no waiting.
+
+        So it is when it becomes its own address, or is small and kept in memory.
+        """
         config = self.config
-        algorithm = DigestAlgorithm(config.digest)
-        check_stash_name(namespace, name, algorithm.hex_length)
-        place = None if self._is_inline(expires) else place_of_new(config, namespace)
-        encoded = encode(data, max_bytes=config.max_payload_bytes)
-        body = encoded.body
-        if place is None and base64_length(body) <= config.max_inline_len:
+        check_stash_name(namespace, name, self._digest_length)
+        inline = expires is None and INLINE in config.backends
+        place = None if inline else self._places.of_new(namespace)
+        body, decoded = encode(data, max_bytes=config.max_payload_bytes)
+        if inline and base64_length(body) <= config.max_inline_len:
             config.place(namespace)
-            address = Address(scheme=INLINE, namespace=namespace, name=name, data=body)
-            return self._stash(address, encoded.data, body, algorithm)
-        place = place or place_of_new(config, namespace)
-        return Draft(place, namespace, name, encoded, expires)
+            address = made_address(INLINE, namespace, name, None, body)
+            return self._stash(address, decoded, body, None)
+        place = place or self._places.of_new(namespace)
+        draft = Draft(place, namespace, name, body, decoded, expires)
+        at_once = self._at_once.get(place)
+        if at_once is None or config.compression == ZSTD or len(body) > OFF_LOOP:
+            return draft
+        return self._kept_at_once(at_once, draft)
+
+    def _kept_at_once(self, at_once: AtOnce, draft: Draft[_T]) -> Stash[_T] | Draft[_T]:
+        """Store what was encoded, if nothing is in its way."""
+        place, namespace, name, body, decoded, expires = draft
+        digest = digest_of(body, self._algorithm)
+        info = PLAIN if expires is None else _info(expires, at_once.now(), {})
+        held = at_once.create(f"{name}.{digest}", body, info=info)
+        if held is None:
+            return draft
+        address = made_address(place.scheme, namespace, name, digest)
+        return self._stash(address, decoded, body, held.info, held.created)
 
     async def _kept(self, draft: Draft[_T]) -> Stash[_T]:
         """Store what was encoded."""
-        place, namespace, name, encoded, expires = draft
-        body, algorithm = encoded.body, DigestAlgorithm(self.config.digest)
-        digest = await _digest(body, algorithm)
-        address = Address(
-            scheme=place.scheme, namespace=namespace, name=name, digest=digest
-        )
+        place, namespace, name, body, decoded, expires = draft
+        digest = await _digest(body, self._algorithm)
+        address = made_address(place.scheme, namespace, name, digest)
         with naming(address):
             bucket = await self._bucket(place)
             if bucket.is_immediate:
@@ -175,10 +154,7 @@ class StashStore(ABC):
                     expires,
                     lambda: self._put(bucket, address, body, expires),
                 )
-        return self._stash(address, encoded.data, body, algorithm, standing)
-
-    def _is_inline(self, expires: Expiry | None) -> bool:
-        return expires is None and INLINE in self.config.backends
+        return self._stash(address, decoded, body, standing, standing.created)
 
     async def _put(
         self,
@@ -186,52 +162,18 @@ class StashStore(ABC):
         address: Address,
         body: bytes,
         expires: Expiry | None,
-    ) -> ObjectInfo:
+    ) -> PutInfo | ObjectInfo:
         """Store the body under its key, or prove that it stands there already."""
-        now = bucket.backend.now()
-        known: dict[str, Any] = {}
         stored = body
+        known: dict[str, str] = {self.config.digest: address.digest or ""}
         if self.config.compression == ZSTD:
-            stored = await _off_loop(compress, body)
-            known["encoding"] = ZSTD
-        else:
-            # What the address pins is hashed once.
-            known[self.config.digest] = address.digest
-        info = PutInfo(
-            content_type=MSGPACK_TYPE,
-            pinned=True,
-            created=now,
-            expiry=expires,
-            deadline=deadline_from(expires, now),
-            **known,
-        )
+            stored, known = await off_loop(compress, body), {"encoding": ZSTD}
+        info = _info(expires, bucket.backend.now(), known)
         receipt, standing = await bucket.put_later(address.key, stored, info=info)
-        if receipt is None and standing.etag != info.md5:
-            # Somebody stored under this address before; it must be this payload. An
-            # ETag that is its MD5 says so: S3's is that of what it holds.
+        if receipt is None and not _is_known(standing, info):
+            # Somebody stored under this address before; it must be this payload.
             await self._read_payload(bucket.get(address.key), address)
         return standing
-
-    def _stash(
-        self,
-        address: Address,
-        data: _T,
-        body: bytes,
-        algorithm: DigestAlgorithm,
-        info: ObjectInfo | None = None,
-    ) -> Stash[_T]:
-        return Stash(
-            namespace=address.namespace,
-            name=address.name,
-            digest=address.digest or digest_of(body, algorithm),
-            address=address,
-            data=data,
-            size=len(body),
-            content_type=MSGPACK_TYPE if info is None else info.content_type,
-            created=None if info is None else info.created,
-            deadline=None if info is None else info.deadline,
-            _owner=weakref.ref(cast("StashOwner", self)),
-        )
 
     @overload
     async def retrieve(
@@ -269,29 +211,52 @@ class StashStore(ABC):
             Closed: Not open here.
         """
         self._check_usable()
-        found = parsed(address)
+        if not next(self._calls) % _TURN:
+            await checkpoint()
+        found = address if isinstance(address, Address) else Address.parse(address)
         if found.data is not None:
             check_admitted(self.config, found)
-            return self._opened(found, found.data, None, as_type)
-        return self._opened(found, *await self._claim(found), as_type)
+            return self._opened(found, found.data, None, None, as_type)
+        held = self._at_hand(found)
+        if held is not None:
+            return self._opened(found, held.body, held.info, held.created, as_type)
+        body, info = await self._claim(found)
+        return self._opened(found, body, info, info.created, as_type)
 
     def _opened(
         self,
         address: Address,
         body: bytes,
-        info: ObjectInfo | None,
+        info: PutInfo | ObjectInfo | None,
+        created: datetime | None,
         as_type: type[Any] | None,
     ) -> Stash[Any]:
         """Decode a claimed body; every caller gets objects of its own."""
         data: Any = body
-        if not address.streamed:
+        if address.sha256 is None:
             data = decode(body, max_bytes=self.config.max_payload_bytes)
         if as_type is not None:
             data = typed(data, as_type)
-        algorithm = DigestAlgorithm(self.config.digest)
-        if address.digest is not None:
-            algorithm = algorithm_of(address.digest)
-        return self._stash(address, data, body, algorithm, info)
+        return self._stash(address, data, body, info, created)
+
+    def _at_hand(self, address: Address) -> Held | None:
+        """Return what is in memory, small, stored as it is, and of the right digest.
+
+        None for everything else: how that is read, or what is wrong with it, shows
+        when it is read.
+        """
+        place = self._places.known(address)
+        at_once = None if place is None else self._at_once.get(place)
+        if at_once is None:
+            return None
+        digest = address.digest or ""
+        held = at_once.read(f"{address.name}.{digest}")
+        if held is None or held.info.encoding or held.info.codec:
+            return None
+        body = held.body
+        if len(body) > OFF_LOOP or len(body) > self.config.max_payload_bytes:
+            return None
+        return held if is_digest_of(digest, body) else None
 
     async def _claim(
         self, address: Address, portion: Portion | None = None
@@ -307,7 +272,7 @@ class StashStore(ABC):
                 return await self._traffic.get_link(
                     await self._links(), address, lambda: self._read(address, portion)
                 )
-            place = place_of_address(self.config, address)
+            place = self._places.of_address(address)
             bucket = await self._bucket(place)
             if bucket.is_immediate:
                 return await self._read_payload(bucket.get(address.key), address)
@@ -333,7 +298,7 @@ class StashStore(ABC):
             check_admitted(self.config, address)
             links = await self._links()
             return links.get(address.url.partition("#")[0], byte_range=byte_range)
-        bucket = await self._bucket(place_of_address(self.config, address))
+        bucket = await self._bucket(self._places.of_address(address))
         return bucket.get(address.key, byte_range=byte_range)
 
     async def _read_payload(
@@ -367,7 +332,7 @@ class StashStore(ABC):
             stored = await reader.read()
         if portion is not None:
             portion.fit(len(stored) + size_in_frame(stored, unknown=limit))
-        body = await _off_loop(lambda raw: decompress(raw, max_bytes=limit), stored)
+        body = await off_loop(lambda raw: decompress(raw, max_bytes=limit), stored)
         algorithm = algorithm_of(address.digest or "")
         if await _digest(body, algorithm) != address.digest:
             raise IntegrityError(
@@ -377,17 +342,27 @@ class StashStore(ABC):
         return body, info
 
 
+def _info(expires: Expiry | None, now: datetime, known: Mapping[str, Any]) -> PutInfo:
+    """Return the metadata of a payload that is stored now, with what else is known."""
+    return PutInfo(
+        content_type=PLAIN.content_type,
+        pinned=True,
+        expiry=expires,
+        deadline=deadline_from(expires, now),
+        created=now,
+        **known,
+    )
+
+
+def _is_known(standing: PutInfo | ObjectInfo, info: PutInfo) -> bool:
+    """Tell whether an ETag proves what stands: S3's is the MD5 of what it holds."""
+    return isinstance(standing, ObjectInfo) and standing.etag == info.md5
+
+
 def base64_length(body: bytes) -> int:
     """Return how many characters the body has in base64, without encoding it."""
     return -(-len(body) // 3) * 4
 
 
 async def _digest(body: bytes, algorithm: DigestAlgorithm) -> str:
-    return await _off_loop(lambda whole: digest_of(whole, algorithm), body)
-
-
-async def _off_loop(call: Callable[[bytes], _T], body: bytes) -> _T:
-    """Call with a body, in a thread when it is large."""
-    if len(body) <= OFF_LOOP:
-        return call(body)
-    return await to_thread.run_sync(call, body)
+    return await off_loop(lambda whole: digest_of(whole, algorithm), body)

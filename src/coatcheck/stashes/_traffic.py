@@ -16,7 +16,7 @@ from anyio.lowlevel import checkpoint
 
 from coatcheck._core.address import LINK
 from coatcheck._core.expiry import satisfies
-from coatcheck._core.objects import ObjectInfo
+from coatcheck._core.objects import ObjectInfo, PutInfo
 from coatcheck.abc import Event
 from coatcheck.errors import Outcome, Timeout
 from coatcheck.wrappers import emit
@@ -56,7 +56,7 @@ class Traffic:
         """The encoded bytes that calls for many stashes hold."""
         self.encoding = anyio.Lock(fast_acquire=True)
         """Held by the one of them that has encoded and waits for its portion."""
-        self._puts = Flights[ObjectInfo]()
+        self._puts = Flights[PutInfo | ObjectInfo]()
         self._gets = Flights[tuple[bytes, ObjectInfo]]()
         self._cache: StashCache | None = None
         if config.cache_bytes:
@@ -73,8 +73,8 @@ class Traffic:
         bucket: ExpiringBucket,
         key: str,
         expires: Expiry | None,
-        write: Callable[[], Awaitable[ObjectInfo]],
-    ) -> ObjectInfo:
+        write: Callable[[], Awaitable[PutInfo | ObjectInfo]],
+    ) -> PutInfo | ObjectInfo:
         """Write a stash, or let an equal write that is under way stand for it.
 
         Args:
@@ -87,7 +87,7 @@ class Traffic:
         spot = _spot(place, key)
         asked = None if expires is None else bucket.now()
 
-        def suits(standing: ObjectInfo) -> bool:
+        def suits(standing: PutInfo | ObjectInfo) -> bool:
             return asked is None or satisfies(expires, standing.deadline, asked)
 
         try:

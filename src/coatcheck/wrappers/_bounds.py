@@ -12,6 +12,7 @@ import anyio
 from coatcheck.abc import Capability, Event
 from coatcheck.errors import CoatcheckError, Outcome, Timeout
 from coatcheck.payloads._body import open_source
+from coatcheck.payloads._waiting import until_deadline
 
 from ._forwarding import ForwardingBucket
 
@@ -50,6 +51,13 @@ class Bounds:
         self.slots = anyio.Semaphore(concurrency)
         self.observer = observer
 
+    async def take_slot(self) -> None:
+        """Wait for a slot; one that is free is taken at once."""
+        try:
+            self.slots.acquire_nowait()
+        except anyio.WouldBlock:
+            await self.slots.acquire()
+
 
 class BoundedBucket(ForwardingBucket):
     """A bucket that can hold calls to bounds.
@@ -70,6 +78,8 @@ class BoundedBucket(ForwardingBucket):
         self, operation: str, key: str, call: Callable[[], Awaitable[_T]]
     ) -> _T:
         """Await a call within the bounds, in a slot of its own."""
+        if self.bounds.observer is None:
+            return await self._in_slot(operation, key, call)
         return await self._observed(
             operation, key, lambda: self._in_slot(operation, key, call)
         )
@@ -79,12 +89,13 @@ class BoundedBucket(ForwardingBucket):
     ) -> _T:
         if self._immediate:
             return await call()
-
-        async def in_slot() -> _T:
-            async with self.bounds.slots:
+        with until_deadline(self.bounds.seconds):
+            await self.bounds.take_slot()
+            try:
                 return await call()
-
-        return await self.within_deadline(operation, key, in_slot)
+            finally:
+                self.bounds.slots.release()
+        raise self._timed_out(operation, key)
 
     async def within_deadline(
         self, operation: str, key: str, call: Callable[[], Awaitable[_T]]
@@ -96,7 +107,7 @@ class BoundedBucket(ForwardingBucket):
         """
         if self._immediate:
             return await call()
-        with anyio.move_on_after(self.bounds.seconds):
+        with until_deadline(self.bounds.seconds):
             return await call()
         raise self._timed_out(operation, key)
 
@@ -147,7 +158,7 @@ class BoundedBucket(ForwardingBucket):
 
         async def flow() -> _T:
             slots = self.bounds.slots
-            await self.within_deadline(operation, key, slots.acquire)
+            await self.within_deadline(operation, key, self.bounds.take_slot)
             try:
                 async with open_source(body, size) as source:
                     with anyio.move_on_after(self.bounds.seconds) as scope:
@@ -163,20 +174,23 @@ class BoundedBucket(ForwardingBucket):
         self, key: str, read: AbstractAsyncContextManager[Reader]
     ) -> Reader:
         """Enter a read; its slot is held until `leave_read`."""
+        if self.bounds.observer is None:
+            return await self._entered(key, read)
+        return await self._observed("get", key, lambda: self._entered(key, read))
 
-        async def enter() -> Reader:
-            if self._immediate:
-                return await read.__aenter__()
-            await self.bounds.slots.acquire()
+    async def _entered(
+        self, key: str, read: AbstractAsyncContextManager[Reader]
+    ) -> Reader:
+        if self._immediate:
+            return await read.__aenter__()
+        with until_deadline(self.bounds.seconds):
+            await self.bounds.take_slot()
             try:
                 return await read.__aenter__()
             except BaseException:
                 self.bounds.slots.release()
                 raise
-
-        return await self._observed(
-            "get", key, lambda: self.within_deadline("get", key, enter)
-        )
+        raise self._timed_out("get", key)
 
     def leave_read(self) -> None:
         """Give the slot of a read back."""

@@ -5,7 +5,8 @@ delete may hit an object that somebody has created anew. Whoever removes an expi
 object, the reaper as well as a creator that it is in the way of, first takes a claim:
 a small object beside it, which only one can create. Under the claim the object is
 looked at again. Touches need none, since they succeed only before the deadline, and
-the reaper comes no earlier than `grace` after it.
+the reaper comes no earlier than `grace` after it. Who overwrites looks first, and
+removes what a reaper may be about to remove.
 
 One promise is not made: a process that stands still for longer than `grace` between
 its look and its delete may delete what was created meanwhile.
@@ -25,9 +26,11 @@ import anyio
 
 from coatcheck._core.expiry import is_expired
 from coatcheck._core.writes import DEFAULT_SWEEP_AGE, Swept, Write
-from coatcheck.abc import Capability, ObjectEntry
+from coatcheck.abc import NO_INFO, Capability, ObjectEntry
 from coatcheck.errors import (
     AlreadyExists,
+    IntegrityError,
+    NotFound,
     ObjectNotFound,
     PreconditionFailed,
     UnsupportedOperation,
@@ -37,10 +40,21 @@ from ._expiring import ExpiringBucket
 from ._forwarding import closed_after
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Sequence
     from datetime import datetime
 
-    from coatcheck.abc import Bucket, ObjectInfo, Observer, Page, PutInfo
+    from coatcheck.abc import (
+        Body,
+        Bucket,
+        ObjectInfo,
+        Observer,
+        Page,
+        Part,
+        PutInfo,
+        Receipt,
+        Upload,
+        WriteMode,
+    )
 
 CLAIMS: Final = ".coatcheck/claims/"
 LEASE: Final = timedelta(seconds=60)
@@ -88,8 +102,65 @@ class ClaimingBucket(ExpiringBucket):
                 return False
             if self.now() >= until:
                 raise self.contended(key)
-            await self._inner.delete(key)
+            # The condition keeps what others, who know of no claims, write meanwhile.
+            held = Capability.DELETE_IF in self.capabilities
+            condition = standing.etag if held else None
+            try:
+                await self._inner.delete(key, if_match=condition)
+            except PreconditionFailed:
+                return None
         return True
+
+    async def put(
+        self,
+        key: str,
+        body: Body,
+        *,
+        info: PutInfo = NO_INFO,
+        mode: WriteMode = Write.OVERWRITE,
+        size: int | None = None,
+    ) -> Receipt:
+        if mode is Write.OVERWRITE:
+            await self._make_way(key)
+        return await super().put(key, body, info=info, mode=mode, size=size)
+
+    async def copy_from(
+        self,
+        source: Bucket,
+        source_key: str,
+        key: str,
+        *,
+        info: PutInfo | None = None,
+        mode: WriteMode = Write.OVERWRITE,
+        if_match: str | None = None,
+    ) -> Receipt:
+        if mode is Write.OVERWRITE:
+            await self._make_way(key)
+        return await super().copy_from(
+            source, source_key, key, info=info, mode=mode, if_match=if_match
+        )
+
+    async def complete(self, upload: Upload, parts: Sequence[Part]) -> Receipt:
+        if upload.mode is Write.OVERWRITE:
+            await self._make_way(upload.key)
+        return await super().complete(upload, parts)
+
+    async def _make_way(self, key: str) -> None:
+        """Remove, before it is overwritten, what a reaper may be about to remove.
+
+        A write that came between the reaper's look and its delete would be lost. Half
+        of the grace is left to the write itself.
+        """
+        if not self.capabilities >= _NEEDED:
+            return
+        try:
+            standing = await self._inner.head(key)
+        except (NotFound, IntegrityError):
+            # Nothing is there, or nothing of ours, which no reaper touches.
+            return
+        deadline = standing.deadline
+        if deadline is not None and is_expired(deadline + self._grace / 2, self.now()):
+            await self.remove_expired(standing)
 
     @asynccontextmanager
     async def _claimed(self, key: str) -> AsyncGenerator[datetime]:

@@ -61,7 +61,7 @@ class DeadlinesBucket(ForwardingBucket):
 
     def is_over(self, info: ObjectInfo) -> bool:
         """Tell whether an object's deadline has come."""
-        return is_expired(info.deadline, self.now())
+        return info.deadline is not None and is_expired(info.deadline, self.now())
 
     async def head(self, key: str) -> ObjectInfo:
         info = await self._inner.head(key)
@@ -168,6 +168,8 @@ class DeadlinesBucket(ForwardingBucket):
 
     async def renew(self, info: ObjectInfo) -> None:
         """Count a read for an object's TimeToIdle; never fails the read."""
+        if info.expiry is None:
+            return
         deadline = renewed(info.expiry, info.deadline, self.now())
         if deadline is None:
             return

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from coatcheck._core.expiry import Expiry, deadline_from, is_later
 from coatcheck._core.objects import ObjectInfo, PutInfo
 from coatcheck._core.writes import Update, Write
-from coatcheck.abc import NO_INFO, Capability, SignGet
+from coatcheck.abc import NO_INFO, Capability, SignGet, at_once
 from coatcheck.errors import (
     AlreadyExists,
     ObjectNotFound,
@@ -24,6 +24,7 @@ from coatcheck.errors import (
 )
 from coatcheck.payloads._parallel import in_parallel
 
+from ._at_once import ExpiringAtOnce
 from ._deadlines import ATTEMPTS, DeadlinesBucket
 from ._forwarding import closed_after
 from ._reading import ForwardingRead
@@ -34,10 +35,12 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from coatcheck.abc import (
+        AtOnce,
         Body,
         Bucket,
         ByteRange,
         ObjectEntry,
+        Observer,
         Page,
         Part,
         Reader,
@@ -58,7 +61,19 @@ def expiring_info(info: PutInfo, expiry: Expiry | None, now: datetime) -> PutInf
 
 
 class ExpiringBucket(DeadlinesBucket):
-    """A bucket in which expired objects do not exist."""
+    """A bucket in which expired objects do not exist.
+
+    Args:
+        inner: The bucket that is wrapped.
+        observer: Told of renewals that failed, as `touch_failed`.
+    """
+
+    def __init__(self, inner: Bucket, observer: Observer | None) -> None:
+        super().__init__(inner, observer)
+        self.at_once: AtOnce | None = None
+        offered = at_once(inner)
+        if offered is not None and Capability.GENERATION in inner.capabilities:
+            self.at_once = ExpiringAtOnce(offered)
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -263,16 +278,18 @@ class ExpiringBucket(DeadlinesBucket):
 
     async def put_later(
         self, key: str, body: bytes, *, info: PutInfo
-    ) -> tuple[Receipt | None, ObjectInfo]:
+    ) -> tuple[Receipt | None, PutInfo | ObjectInfo]:
         """Create an object, or let the later of two deadlines hold.
 
         When a live object stands under the key, its body is left alone, and its
         expiry is replaced if `info.deadline` is the later one (none is the latest).
 
         Returns:
-            The receipt, None when an object stood there already; and what stands.
+            The receipt, None when an object stood there already; and what stands,
+            as this write said it or as the store tells it.
         """
-        info = replace(info, created=info.created or self.now())
+        if info.created is None:
+            info = replace(info, created=self.now())
         for _ in range(ATTEMPTS):
             try:
                 receipt = await self._create(key, body, info)
@@ -281,13 +298,7 @@ class ExpiringBucket(DeadlinesBucket):
                 if standing is not None:
                     return None, standing
             else:
-                return receipt, ObjectInfo.of(
-                    info,
-                    key=key,
-                    size=receipt.size,
-                    etag=receipt.etag,
-                    modified=info.created or self.now(),
-                )
+                return receipt, info
         raise self.contended(key)
 
     async def _create(self, key: str, body: bytes, info: PutInfo) -> Receipt:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from coatcheck._core.writes import DEFAULT_SWEEP_AGE, Write
-from coatcheck.abc import NO_INFO
+from coatcheck.abc import NO_INFO, at_once
 
 from ._bounds import BoundedBucket, Bounds
 from ._reading import ForwardingRead, ForwardingReader
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from coatcheck.abc import (
+        AtOnce,
         BatchOutcome,
         BatchStep,
         Body,
@@ -76,6 +77,11 @@ def within_slot(bucket: Bucket) -> Bucket:
 
 class GuardedBucket(BoundedBucket):
     """Every call within the guard's bounds."""
+
+    @property
+    def at_once(self) -> AtOnce | None:
+        """What never waits needs no bounds; only an observer wants to know of it."""
+        return at_once(self._inner) if self.bounds.observer is None else None
 
     async def put(
         self,

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from coatcheck._core.names import check_key
 from coatcheck._core.writes import Write
-from coatcheck.abc import NO_INFO
+from coatcheck.abc import NO_INFO, at_once
 from coatcheck.errors import InvalidName
 
+from ._at_once import ScopedAtOnce
 from ._forwarding import ForwardingBucket, closed_after
 from ._reading import ForwardingRead, ForwardingReader
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from coatcheck.abc import (
+        AtOnce,
         BatchOutcome,
         BatchStep,
         Body,
@@ -89,6 +91,12 @@ class ScopedBucket(ForwardingBucket):
 
     def inner_key(self, key: str) -> str:
         return self.prefix + key
+
+    @property
+    def at_once(self) -> AtOnce | None:
+        """See `coatcheck.abc.AtOnce`."""
+        inner = at_once(self._inner)
+        return None if inner is None else ScopedAtOnce(inner, self.prefix)
 
     @property
     def limits(self) -> Limits:

@@ -44,7 +44,11 @@ class MemoryBackend(AsyncResource):
     def bucket(self, name: str, prefix: str = "") -> Bucket:
         check_namespace(name)
         bucket = MemoryBucket(
-            name, backend=self, store=self._store, check_open=self._check_open
+            name,
+            backend=self,
+            store=self._store,
+            clock=self._clock,
+            check_open=self._check_open,
         )
         return scoped(bucket, prefix)
 

@@ -10,6 +10,7 @@ from coatcheck._core.writes import Write
 from coatcheck.abc import NO_INFO, Capability, innermost
 from coatcheck.errors import InvalidInput, UnsupportedOperation
 
+from ._at_once import MemoryAtOnce
 from ._multipart import MultipartBucket
 from ._reads import MemoryRead
 
@@ -45,6 +46,11 @@ class MemoryBucket(MultipartBucket):
     def capabilities(self) -> frozenset[Capability]:
         return CAPABILITIES
 
+    @property
+    def at_once(self) -> MemoryAtOnce:
+        """See `coatcheck.abc.AtOnce`."""
+        return MemoryAtOnce(self._name, store=self.store, clock=self._clock)
+
     async def put(
         self,
         key: str,
@@ -72,7 +78,7 @@ class MemoryBucket(MultipartBucket):
             info,
             mode,
             sha256=sha256,
-            now=self._backend.now(),
+            now=self._clock(),
         )
 
     def get(
@@ -95,7 +101,7 @@ class MemoryBucket(MultipartBucket):
 
     async def head(self, key: str) -> ObjectInfo:
         await self._turn()
-        return self.store.find(self._name, key).info
+        return self.store.find(self._name, key).described()
 
     async def delete(self, key: str, *, if_match: str | None = None) -> None:
         await self._turn()
@@ -112,9 +118,7 @@ class MemoryBucket(MultipartBucket):
 
     async def update_info(self, key: str, info: PutInfo, *, if_match: str) -> Receipt:
         await self._turn()
-        return self.store.update(
-            self._name, key, info, if_match, now=self._backend.now()
-        )
+        return self.store.update(self._name, key, info, if_match, now=self._clock())
 
     def can_copy_from(self, source: Bucket) -> bool:
         inner, _ = innermost(source, "")
@@ -146,7 +150,7 @@ class MemoryBucket(MultipartBucket):
             info,
             mode,
             if_match,
-            now=self._backend.now(),
+            now=self._clock(),
         )
 
     def scan(

@@ -3,46 +3,101 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from coatcheck._core.objects import ObjectInfo, Page, PutInfo
 from coatcheck._core.writes import Part, Receipt, Upload, WriteMode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from coatcheck.abc import Held
 
 PAGE_SIZE: Final = 1000
 _AFTER_SLASH: Final = chr(ord("/") + 1)
+_TOLD = tuple(
+    each.name
+    for each in fields(PutInfo)
+    if each.name not in ("pinned", "md5", "created", "sha256", "write_id")
+)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Record:
-    """One generation of one object."""
+    """One generation of one object, of which nothing changes once it stands.
 
-    info: ObjectInfo
-    """What is known about it."""
+    It is no frozen dataclass, since setting the fields of these costs more than all
+    the rest of keeping an object.
+    """
+
+    key: str
+    """The object's name in its bucket."""
     body: bytes
     """Its bytes."""
+    size: int
+    """Their number."""
+    etag: str
+    """Names this generation."""
+    modified: datetime
+    """When it was last written or touched, in UTC."""
+    created: datetime
+    """When it was written, in UTC."""
+    sha256: str | None
+    """SHA-256 of the bytes, when it is known."""
+    info: PutInfo
+    """What the last write said, with its deadline in UTC."""
     made_by: str
     """The write or upload that brought the bytes; updates keep it."""
-    created: bool
+    is_new: bool
     """Whether that write found the key free."""
+
+    @property
+    def write_id(self) -> str:
+        """Names the last write."""
+        return self.info.write_id or self.etag
+
+    def described(self) -> ObjectInfo:
+        """Return all that is known about the object."""
+        told = {name: getattr(self.info, name) for name in _TOLD}
+        return ObjectInfo(
+            key=self.key,
+            size=self.size,
+            etag=self.etag,
+            modified=self.modified,
+            created=self.created,
+            sha256=self.sha256,
+            write_id=self.write_id,
+            **told,
+        )
 
     def receipt(self) -> Receipt:
         """Return what the write that left this record was told."""
-        info = self.info
         return Receipt(
-            etag=info.etag,
-            size=info.size,
-            write_id=info.write_id or "",
-            sha256=info.sha256,
-            created=self.created,
+            etag=self.etag,
+            size=self.size,
+            write_id=self.write_id,
+            sha256=self.sha256,
+            created=self.is_new,
         )
 
     def is_from(self, write_id: str | None) -> bool:
         """Tell whether this write brought the bytes or the metadata."""
-        return write_id is not None and write_id in (self.made_by, self.info.write_id)
+        return write_id is not None and write_id in (self.made_by, self.write_id)
+
+
+def kept_info(info: PutInfo) -> PutInfo:
+    """Return metadata as records hold it."""
+    deadline = info.deadline
+    if deadline is None or deadline.tzinfo is UTC:
+        return info
+    return replace(info, deadline=deadline.astimezone(UTC))
+
+
+def in_utc(moment: datetime) -> datetime:
+    """Return the same moment in UTC."""
+    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,7 +207,7 @@ class Listing:
             self._at += 1
             record = records.get(key)
             if record is not None:
-                entries.append(record.info)
+                entries.append(record.described())
         if not entries and not prefixes:
             return None
         return Page(entries=tuple(entries), prefixes=tuple(prefixes))
@@ -168,3 +223,7 @@ class Listing:
         self._at = bisect_left(self._keys, past, start)
         below = (self._keys[index] in records for index in range(start, self._at))
         return common > self._after and any(below)
+
+
+if TYPE_CHECKING:
+    _conforms: Callable[..., Held] = Record

@@ -19,7 +19,7 @@ from ._uploads import Uploads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     from coatcheck._core.digests import Hasher
     from coatcheck.abc import Backend, Body, Part, PutInfo, Receipt, Upload, WriteMode
@@ -37,6 +37,7 @@ class MultipartBucket:
         name: The bucket's name.
         backend: The backend that opened it.
         store: The objects.
+        clock: The backend's clock.
         check_open: Raises Closed when the backend is not open here.
     """
 
@@ -46,10 +47,12 @@ class MultipartBucket:
         *,
         backend: Backend,
         store: MemoryStore,
+        clock: Callable[[], datetime],
         check_open: Callable[[], None],
     ) -> None:
         self._name = name
         self._backend = backend
+        self._clock = clock
         self.store = store
         self._check_open = check_open
         self._uploads = Uploads(store, name)
@@ -71,7 +74,7 @@ class MultipartBucket:
     ) -> Upload:
         check_key(key)
         await self._turn()
-        return self._uploads.begin(key, info, mode, now=self._backend.now())
+        return self._uploads.begin(key, info, mode, now=self._clock())
 
     async def put_part(
         self,
@@ -114,7 +117,7 @@ class MultipartBucket:
         try:
             bodies = self._uploads.bodies(upload, parts)
             whole = await _joined(bodies)
-            now = self._backend.now()
+            now = self._clock()
             return self._uploads.finish(upload, parts, whole, now=now)
         except ObjectNotFound:
             repeated = self._uploads.finished(upload)
@@ -136,13 +139,13 @@ class MultipartBucket:
         self, prefix: str, older_than: timedelta | None
     ) -> AsyncGenerator[Upload]:
         await self._turn()
-        until = None if older_than is None else self._backend.now() - older_than
+        until = None if older_than is None else self._clock() - older_than
         for upload in self._uploads.all(prefix, until):
             yield upload
 
     async def sweep(self, *, older_than: timedelta = DEFAULT_SWEEP_AGE) -> Swept:
         await self._turn()
-        stale = self._uploads.all("", self._backend.now() - older_than)
+        stale = self._uploads.all("", self._clock() - older_than)
         return Swept(uploads=sum(self._uploads.remove(upload) for upload in stale))
 
     async def _turn(self) -> None:

@@ -67,7 +67,7 @@ class MemoryRead:
         await self._turn()
         record = self._store.find(self._bucket, self._key)
         check_etag(self._bucket, self._key, record, self._if_match)
-        info = record.info
+        info = record.described()
         if self._if_none_match is not None and self._if_none_match == info.etag:
             raise PreconditionFailed(
                 f"object {shown(self._key)} in bucket {self._bucket!a} still has ETag"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-from datetime import UTC
+from dataclasses import replace
 from itertools import count
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -11,7 +10,6 @@ from uuid import uuid4
 
 from coatcheck._core.expiry import utc_now
 from coatcheck._core.names import shown
-from coatcheck._core.objects import ObjectInfo, PutInfo
 from coatcheck._core.writes import Update, Write
 from coatcheck.errors import (
     AlreadyExists,
@@ -21,22 +19,17 @@ from coatcheck.errors import (
     PreconditionFailed,
 )
 
-from ._contents import Contents, HeldUpload, Listing, Record
+from ._contents import Contents, HeldUpload, Listing, Record, in_utc, kept_info
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from datetime import datetime
 
-    from coatcheck._core.objects import Page
+    from coatcheck._core.objects import Page, PutInfo
     from coatcheck._core.writes import Receipt, WriteMode
 
 DEFAULT_MAX_BYTES: Final = 1024**3
 _TURN: Final = 64
-_TOLD = tuple(
-    each.name
-    for each in fields(PutInfo)
-    if each.name not in ("pinned", "md5", "created", "deadline", "sha256", "write_id")
-)
 
 
 class MemoryStore:
@@ -88,11 +81,15 @@ class MemoryStore:
         Raises:
             ObjectNotFound: Nothing does.
         """
-        contents = self._buckets.get(bucket)
-        record = None if contents is None else contents.records.get(key)
+        record = self.look(bucket, key)
         if record is None:
             raise absent(bucket, key)
         return record
+
+    def look(self, bucket: str, key: str) -> Record | None:
+        """Return what stands under the key, None when nothing does."""
+        contents = self._buckets.get(bucket)
+        return None if contents is None else contents.records.get(key)
 
     def check_room(self, bucket: str, key: str, size: int) -> None:
         """Refuse a body that would not fit in place of what stands under the key.
@@ -124,12 +121,48 @@ class MemoryStore:
         """
         with self.lock:
             try:
-                return self.keep(bucket, key, body, info, mode, sha256=sha256, now=now)
+                record = self.keep(
+                    bucket, key, body, info, mode, sha256=sha256, now=now
+                )
             except (AlreadyExists, PreconditionFailed):
                 standing = self.contents(bucket).records.get(key)
                 if standing is None or not standing.is_from(info.write_id):
                     raise
                 return standing.receipt()
+            return record.receipt()
+
+    def create(
+        self, bucket: str, key: str, body: bytes, info: PutInfo, *, now: datetime
+    ) -> Record | None:
+        """Let a body stand under a key that is free.
+
+        Returns:
+            What stands there now, None when the key or the room was taken.
+        """
+        size = len(body)
+        with self.lock:
+            contents = self._buckets.get(bucket)
+            if contents is None or key in contents.records:
+                return None
+            if self._max_bytes is not None and self._used + size > self._max_bytes:
+                return None
+            self._used += size
+            etag = f"{self._nonce}-{next(self._tokens):016x}"
+            # By position, since this is much the cheapest way to call a class.
+            record = Record(
+                key,
+                body,
+                size,
+                etag,
+                now,
+                info.created or now,
+                info.sha256,
+                info,
+                info.write_id or etag,
+                True,  # it is new
+            )
+            contents.keep(key, record)
+        return record
 
     def remove(self, bucket: str, key: str, if_match: str | None) -> None:
         """Remove what stands under the key, if anything does.
@@ -159,16 +192,14 @@ class MemoryStore:
         with self.lock:
             standing = self.find(bucket, key)
             check_etag(bucket, key, standing, if_match)
-            known = standing.info
-            told = self._described(
-                info,
-                key,
-                known.size,
-                info.sha256 or known.sha256,
-                now,
-                info.created or known.created,
+            record = replace(
+                standing,
+                etag=self.token(),
+                modified=in_utc(now),
+                created=in_utc(info.created or standing.created),
+                sha256=info.sha256 or standing.sha256,
+                info=kept_info(info),
             )
-            record = replace(standing, info=told)
             self.contents(bucket).keep(key, record)
             return record.receipt()
 
@@ -202,10 +233,11 @@ class MemoryStore:
             found = self.find(*source)
             check_etag(*source, found, if_match)
             if info is None:
-                info = replace(found.info.put_info(), created=None)
-            sha256 = found.info.sha256 or info.sha256
+                info = replace(found.info, created=None, write_id=None)
+            sha256 = found.sha256 or info.sha256
             body = found.body
-            return self.keep(*target, body, info, mode, sha256=sha256, now=now)
+            record = self.keep(*target, body, info, mode, sha256=sha256, now=now)
+            return record.receipt()
 
     def pages(
         self, bucket: str, prefix: str, *, start_after: str | None, folded: bool
@@ -261,7 +293,7 @@ class MemoryStore:
         sha256: str | None,
         now: datetime,
         upload: HeldUpload | None = None,
-    ) -> Receipt:
+    ) -> Record:
         """Let a body stand under the key; the lock is held.
 
         Args:
@@ -279,43 +311,25 @@ class MemoryStore:
         check_mode(bucket, key, standing, mode)
         held_as_parts = 0 if upload is None else upload.size
         self.reserve(len(body) - _size(standing) - held_as_parts)
-        told = self._described(info, key, len(body), sha256, now, info.created or now)
+        etag = self.token()
         upload_id = None if upload is None else upload.upload.upload_id
         if upload_id is not None:
             del contents.uploads[upload_id]
         record = Record(
-            info=told,
+            key=key,
             body=body,
-            made_by=upload_id or told.write_id or told.etag,
-            created=standing is None,
+            size=len(body),
+            etag=etag,
+            modified=in_utc(now),
+            created=in_utc(info.created or now),
+            sha256=sha256,
+            info=kept_info(info),
+            made_by=upload_id or info.write_id or etag,
+            is_new=standing is None,
         )
         contents.keep(key, record)
         self.tidy(bucket, contents)
-        return record.receipt()
-
-    def _described(
-        self,
-        info: PutInfo,
-        key: str,
-        size: int,
-        sha256: str | None,
-        modified: datetime,
-        created: datetime,
-    ) -> ObjectInfo:
-        """Join what a write said with what the store knows, as a new generation."""
-        etag = self.token()
-        told = {name: getattr(info, name) for name in _TOLD}
-        return ObjectInfo(
-            key=key,
-            size=size,
-            etag=etag,
-            modified=_in_utc(modified),
-            created=_in_utc(created),
-            deadline=None if info.deadline is None else _in_utc(info.deadline),
-            sha256=sha256,
-            write_id=info.write_id or etag,
-            **told,
-        )
+        return record
 
 
 def check_mode(bucket: str, key: str, standing: Record | None, mode: WriteMode) -> None:
@@ -349,10 +363,10 @@ def check_etag(bucket: str, key: str, standing: Record, if_match: str | None) ->
     Raises:
         PreconditionFailed: It has another one.
     """
-    if if_match is not None and standing.info.etag != if_match:
+    if if_match is not None and standing.etag != if_match:
         raise PreconditionFailed(
             f"object {shown(key)} in bucket {bucket!a} has ETag"
-            f" {standing.info.etag}, not {shown(if_match)}",
+            f" {standing.etag}, not {shown(if_match)}",
             bucket=bucket,
             key=key,
             backend="mem",
@@ -369,9 +383,5 @@ def absent(bucket: str, key: str) -> ObjectNotFound:
     )
 
 
-def _in_utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-
-
 def _size(record: Record | None) -> int:
-    return 0 if record is None else record.info.size
+    return 0 if record is None else record.size

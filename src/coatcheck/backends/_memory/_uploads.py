@@ -112,7 +112,7 @@ class Uploads:
         with self._store.lock:
             held = self._held(upload)
             self._bodies(held, parts)
-            return self._store.keep(
+            record = self._store.keep(
                 self._bucket,
                 upload.key,
                 body,
@@ -122,6 +122,7 @@ class Uploads:
                 now=now,
                 upload=held,
             )
+            return record.receipt()
 
     def finished(self, upload: Upload) -> Receipt | None:
         """Return the receipt of an upload whose object stands, else None."""

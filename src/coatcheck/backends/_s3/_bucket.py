@@ -126,7 +126,9 @@ class S3Bucket(CopyingBucket):
 
         if mode is Write.CREATE and len(whole) >= _WORTH_A_LOOK:
             await self.refuse_standing(key)
-        return await self.settled(key, is_ours, mode, send)
+        receipt = await self.settled(key, is_ours, mode, send)
+        # Of what stands by this write, nobody knows the length better.
+        return replace(receipt, size=len(whole))
 
     def get(
         self,

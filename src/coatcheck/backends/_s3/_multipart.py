@@ -183,7 +183,8 @@ class MultipartBucket(ConditionalBucket):
                 created=upload.mode is Write.CREATE,
             )
 
-        return await self.settled(upload.key, is_ours, upload.mode, send)
+        receipt = await self.settled(upload.key, is_ours, upload.mode, send)
+        return replace(receipt, size=sum(part.size for part in parts))
 
     async def abort(self, upload: Upload) -> None:
         if not upload.upload_id:

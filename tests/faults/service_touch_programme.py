@@ -1,0 +1,253 @@
+"""Touches, reaps and new objects at the deadline, through services on one storage.
+
+Run as a script by `test_service.py`; prints one JSON object. Several services serve
+one storage (on memory there is one), each with a reaper that never rests; answers of
+S3 are delayed by a proxy. A round is one key: it is put with a short TimeToIdle, read
+just before its deadline or after it, and then left alone or put again, on either side
+of deadline and grace. What a client was told holds:
+
+* who read it in time (the answer was 200) finds it again until that renewal ends;
+* who was told that it is gone finds it gone until it is put again;
+* nothing is served after the last moment to which anything could have renewed it;
+* who put it again finds what was put, until its own deadline.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.integration import servers
+from tests.service.processes import served
+
+from coatcheck.testing import FaultProxy, Stall
+
+BASE = "/v1/objects/touched/_"
+GRACE = 12
+CONFIG = f"""
+reap_every = 0.2
+sweep_every = 0
+durable = false
+grace = {GRACE}
+total_timeout = 3
+"""
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds of a scenario."""
+
+    idle: float
+    """Of the time to idle."""
+    slack: float
+    """By which clocks may be apart: on S3 they go by the store's, which tells whole
+    seconds, in answers that are held back."""
+    at_once: int
+    """Rounds at once."""
+
+
+TIMES = {
+    "memory": Times(4, 0.2, 50),
+    "files": Times(4, 0.2, 50),
+    "s3": Times(8, 3, 30),
+}
+
+
+class Client:
+    """Asks the services in turn."""
+
+    def __init__(self, session, urls, seed, times):
+        self._session = session
+        self.times = times
+        self._urls = urls
+        self._rng = random.Random(seed)
+
+    async def ask(self, method, key, body=None, **headers) -> tuple[int, bytes]:
+        url = self._rng.choice(self._urls)
+        given = {name.replace("_", "-"): text for name, text in headers.items()}
+        async with self._session.request(
+            method, f"{url}{BASE}/{key}", data=body, headers=given
+        ) as answer:
+            return answer.status, await answer.read()
+
+    async def put(self, key: str, version: str) -> tuple[float, float]:
+        """Put a version; return the moments between which its time began to run."""
+        for _ in range(20):
+            sent = time.monotonic()
+            status, text = await self.ask(
+                "PUT", key, version.encode(), x_sn_expiration=f"tti:{self.times.idle}s"
+            )
+            if status == 200:
+                return sent, time.monotonic()
+            if status not in (429, 503):
+                break
+        raise RuntimeError(f"put: {status} {text!r}")
+
+
+async def one_round(client: Client, number: int, rng: random.Random, seen: Counter):
+    """Play one key, and count what was seen."""
+    idle, slack = client.times.idle, client.times.slack
+    key, version = f"k{number}", f"first-{number}"
+    sent, told = await client.put(key, version)
+    # The deadline lies between these two; aim about there.
+    await until(sent + idle + rng.uniform(-slack - 0.4 * idle, slack))
+    asked = time.monotonic()
+    status, body = await client.ask("GET", key)
+    answered = time.monotonic()
+    if status == 200:
+        seen["read in time"] += 1
+        if body != version.encode():
+            seen["WRONG BODY"] += 1
+        if asked > told + idle + slack:
+            seen["SERVED LATE"] += 1
+        # What was answered after the deadline may have been renewed too late.
+        renewed = answered < sent + idle - slack
+        await after_a_touch(client, key, version, renewed, (asked, answered), seen)
+    elif status == 404:
+        seen["read too late"] += 1
+        if answered < sent + idle - slack:
+            seen["LOST"] += 1
+        if (await client.ask("GET", key))[0] == 200:
+            seen["CAME BACK"] += 1
+    else:
+        seen[f"STATUS {status}"] += 1
+        return
+    # Put again somewhere around the deadline and the end of grace.
+    await asyncio.sleep(rng.choice([0, 0.1, GRACE / 2, GRACE, GRACE + 0.5]))
+    version = f"second-{number}"
+    sent, _ = await client.put(key, version)
+    for wait in (0, 0.2, 0.5, 1.0):
+        await asyncio.sleep(wait)
+        asked = time.monotonic()
+        status, body = await client.ask("GET", key)
+        if asked >= sent + idle - slack or (status, body) == (200, version.encode()):
+            continue
+        if status in (200, 404):
+            seen["NEW ONE LOST"] += 1
+            late = round(asked - sent, 2)
+            print(f"round {number}: {status} {late} s after put", file=sys.stderr)
+        else:
+            seen[f"status {status}"] += 1
+    seen["put again"] += 1
+
+
+async def after_a_touch(client, key, version, renewed, when, seen) -> None:
+    """Hold a service to what an answer in time said."""
+    asked, answered = when
+    idle, slack = client.times.idle, client.times.slack
+    seen["renewed"] += renewed
+    status, body = await client.ask("GET", key)
+    now = time.monotonic()
+    # The read renewed it, from some moment between question and answer on.
+    early = renewed and now < asked + idle - slack
+    if early and (status, body) != (200, version.encode()):
+        seen["LOST AFTER A TOUCH"] += 1
+    last = time.monotonic() if status == 200 else answered
+    await until(last + idle + slack)
+    status, _ = await client.ask("GET", key)
+    if status == 200:
+        seen["SERVED LATE"] += 1
+
+
+async def until(moment: float) -> None:
+    await asyncio.sleep(max(moment - time.monotonic(), 0))
+
+
+async def all_rounds(urls: list[str], options) -> Counter:
+    seen, todo = Counter(), iter(range(options.rounds))
+    times = TIMES[options.storage]
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        client = Client(session, urls, options.seed, times)
+
+        async def play() -> None:
+            for number in todo:
+                await one_round(
+                    client, number, random.Random(options.seed + number), seen
+                )
+
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(times.at_once):
+                tasks.create_task(play())
+    return seen
+
+
+def delays(rng: random.Random):
+    """Return what chooses a fifth of the requests."""
+    return lambda *_: rng.random() < 0.2
+
+
+def start(stack: ExitStack, work: Path, storage: str, count: int, **environ) -> list:
+    config = work / "serve.toml"
+    config.write_text(CONFIG)
+    options = ("--no-auth", "--storage", storage, "--config", str(config))
+    return [
+        stack.enter_context(served(work / f"service-{number}", *options, **environ)).url
+        for number in range(count)
+    ]
+
+
+async def on_s3(stack: ExitStack, work: Path, options) -> Counter:
+    """Play on SeaweedFS behind a proxy that holds answers back."""
+    (work / "weed").mkdir()
+    url = stack.enter_context(servers.seaweedfs(work / "weed"))
+    rng = random.Random(options.seed)
+    async with FaultProxy(url) as proxy:
+        for seconds in (0.1, 0.3, 0.8):
+            proxy.always(Stall(seconds=seconds), match=delays(rng))
+        environ = {
+            **servers.CREDENTIALS,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "COATCHECK_S3__ENDPOINT_URL": proxy.url,
+            "COATCHECK_S3__CREATE_BUCKETS": "true",
+        }
+        # In a thread: the services start only when the proxy, here, answers.
+        urls = await asyncio.to_thread(
+            lambda: start(stack, work, "s3://touched/", 2, **environ)
+        )
+        try:
+            return await all_rounds(urls, options)
+        finally:
+            # They end before the proxy does, which waits for its clients.
+            await asyncio.to_thread(stack.close)
+
+
+def play_on(stack: ExitStack, work: Path, options) -> Counter:
+    if options.storage == "s3":
+        return asyncio.run(on_s3(stack, work, options))
+    storage = "memory:" if options.storage == "memory" else f"file:{work / 'root'}"
+    urls = start(stack, work, storage, 1 if options.storage == "memory" else 2)
+    return asyncio.run(all_rounds(urls, options))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--storage", choices=["memory", "files", "s3"], required=True)
+    parser.add_argument("--rounds", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=20261126)
+    options = parser.parse_args()
+    work = Path(tempfile.mkdtemp(prefix="coatcheck-service-touch-"))
+    try:
+        with ExitStack() as stack:
+            seen = play_on(stack, work, options)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    print(json.dumps({"storage": options.storage, "rounds": options.rounds, **seen}))
+
+
+if __name__ == "__main__":
+    main()
