@@ -23,8 +23,10 @@ VERSIONS = nox.project.python_versions(PROJECT)
 
 
 def install(session: nox.Session, *groups: str) -> None:
-    """Install the project and groups of its dependencies."""
-    session.install("-e", ".", *nox.project.dependency_groups(PROJECT, *groups))
+    """Install the project with what the service needs, and groups of dependencies."""
+    session.install(
+        "-e", ".[cli,service]", *nox.project.dependency_groups(PROJECT, *groups)
+    )
 
 
 @nox.session
@@ -111,6 +113,13 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session
+def canary(session: nox.Session) -> None:
+    """Let the AWS SDK log all it can, and look for the suite's secrets in it."""
+    install(session, "test")
+    session.run("pytest", "--canary", *session.posargs)
+
+
+@nox.session
 def planted(session: nox.Session) -> None:
     """Break the library in many small ways; each must be caught by its test."""
     install(session, "test")
@@ -157,7 +166,7 @@ def objectstore(session: nox.Session) -> None:
 def objectstore_suite(session: nox.Session) -> None:
     """Run what `objectstore` runs, on the running interpreter."""
     install(session, "test")
-    session.install("-e", ".[cli,service]", "objectstore-client==0.2.10")
+    session.install("objectstore-client==0.2.10")
     session.run("pytest", "-m", "objectstore", "-s", *session.posargs)
 
 

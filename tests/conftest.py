@@ -17,6 +17,8 @@ import coatcheck
 from coatcheck.backends._filesystem import Calls
 from coatcheck.testing import ManualClock
 
+pytest_plugins = ("tests.canary",)
+
 SOURCES = str(Path(coatcheck.__file__).parent)
 NOT_OURS = (
     *("<frozen importlib", logging.__file__, str(Path(__file__).parent)),

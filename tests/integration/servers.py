@@ -18,17 +18,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECONDS_TO_START = 40
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "testsecret"}
+MARK = "canary-secret-"
+"""What every secret of the tests begins with, so that it is found where it leaks."""
+SECRET = f"{MARK}of-the-admin"
+READER_SECRET = f"{MARK}of-the-reader"
+SESSION_TOKEN = f"{MARK}of-a-session"
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": SECRET}
 IDENTITIES = {
     "identities": [
         {
             "name": "admin",
-            "credentials": [{"accessKey": "test", "secretKey": "testsecret"}],
+            "credentials": [{"accessKey": "test", "secretKey": SECRET}],
             "actions": ["Admin", "Read", "List", "Tagging", "Write"],
         },
         {
             "name": "reader",
-            "credentials": [{"accessKey": "reader", "secretKey": "readersecret"}],
+            "credentials": [{"accessKey": "reader", "secretKey": READER_SECRET}],
             "actions": ["Read", "List"],
         },
     ]
@@ -134,7 +139,7 @@ def rclone(folder: Path):
     data.mkdir()
     argv = [
         *(binary("rclone"), "serve", "s3", "--addr", f"127.0.0.1:{port}"),
-        *("--auth-key", "test,testsecret", "--vfs-cache-mode", "off", str(data)),
+        *("--auth-key", f"test,{SECRET}", "--vfs-cache-mode", "off", str(data)),
     ]
     with running(
         argv, folder, is_ready=lambda: _listens(port), RCLONE_CONFIG="/dev/null"

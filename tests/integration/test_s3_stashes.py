@@ -13,6 +13,7 @@ import aioboto3
 import anyio
 import botocore.config
 import pytest
+from tests.integration import servers
 
 from coatcheck import Address, ByteSpan, Coatcheck, Config, S3Config
 from coatcheck.errors import (
@@ -197,7 +198,7 @@ async def test_missing_and_malformed_buckets(opened):
     [
         ("test", "wrong", Unauthenticated),
         ("nobody", "wrong", Unauthenticated),
-        ("reader", "readersecret", AccessDenied),
+        ("reader", servers.READER_SECRET, AccessDenied),
     ],
 )
 async def test_credentials_that_do_not_do(opened, monkeypatch, key, secret, kind):
@@ -234,7 +235,7 @@ async def test_nothing_secret_is_logged(opened, caplog, monkeypatch):
     while error is not None:
         chain += repr(error) + str(error)
         error = error.__cause__ or error.__context__
-    for secret in ("testsecret", signature, payload):
+    for secret in (servers.MARK, signature, payload):
         assert secret not in ours
         assert secret not in chain
 

@@ -19,6 +19,7 @@ from coatcheck.wrappers import scoped
 from ._bucket import S3Bucket
 from ._client import Clients
 from ._errors import s3_errors
+from ._redaction import redact_sdk_logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,7 +34,8 @@ _LEAST_SKEW: Final = timedelta(seconds=2)
 class S3Backend(AsyncResource):
     """Objects in S3, and in stores that speak it; runs on asyncio only.
 
-    Credentials are found, refreshed and kept by the SDK.
+    Credentials are found, refreshed and kept by the SDK. Opening puts a filter on the
+    SDK's loggers, which at DEBUG would log session tokens and signatures.
 
     Args:
         config: How the store is reached; None is AWS, by the SDK's own settings.
@@ -139,6 +141,7 @@ class S3Backend(AsyncResource):
                 "the S3 client needs asyncio; under trio use memory or files",
                 backend="s3",
             ) from None
+        redact_sdk_logs()
         with s3_errors("make a client for", "", ""):
             await self.clients.open()
 
