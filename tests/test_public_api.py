@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import coatcheck
-from coatcheck import abc, errors, service, sync
+from coatcheck import abc, errors, objects, service, sync
 
 HEAVY = {
     *("aioboto3", "botocore", "aiohttp", "sqlalchemy", "redis", "fastapi"),
@@ -39,7 +39,7 @@ def test_every_name_is_there_by_itself(name):
     assert in_fresh_interpreter(f"import coatcheck; print(coatcheck.{name})")
 
 
-@pytest.mark.parametrize("module", [coatcheck, sync, abc, errors, service])
+@pytest.mark.parametrize("module", [coatcheck, sync, abc, errors, objects, service])
 def test_all_is_complete_and_documented(module):
     """`__all__` holds what is there, once, and all of it is documented."""
     assert len(set(module.__all__)) == len(module.__all__)
