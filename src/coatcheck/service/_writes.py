@@ -30,9 +30,11 @@ async def post_object(call: Call) -> None:
         await create(call)
         return
     call.target = call.target.named(str(uuid4()))
-    # Nothing can stand there, which spares some storages a look.
-    creates = Capability.CREATE in call.bucket.capabilities
-    await _store(call, 201, Write.CREATE if creates else Write.OVERWRITE)
+    mode = write_mode(call.exchange)
+    if mode is Write.OVERWRITE and Capability.CREATE in call.bucket.capabilities:
+        # Nothing can stand there, which spares some storages a look.
+        mode = Write.CREATE
+    await _store(call, 201, mode)
 
 
 async def put_object(call: Call) -> None:
