@@ -777,8 +777,8 @@ ON_SESSIONS = (
     defect(
         "one failure ends a batch",
         "objects/_batch.py",
-        "        except CoatcheckError as error:\n",
-        "        except ZeroDivisionError as error:\n",
+        "        except CoatcheckError as error:\n            return BatchResult(key=operation.key, error=error)\n",
+        "        except ZeroDivisionError as error:\n            return BatchResult(key=operation.key, error=error)\n",
         f"{SESSIONS}::test_results_keep_the_order",
     ),
     defect(
