@@ -68,7 +68,8 @@ async def test_cancelled_everywhere_on_s3(operation, config):
         # Every connection is back, too: as many reads at once as the pool has.
         again = [kept.address] * config.s3.max_pool_connections
         assert len(await cc.retrieve_many(again)) == len(again)
-    assert points >= 2
+    # On a free connection a create waits for its answer, and for nothing else.
+    assert points >= 1
 
 
 def test_cancelled_streams_with_the_loop_closed(config):
