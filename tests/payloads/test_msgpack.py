@@ -156,7 +156,7 @@ class Colour(enum.IntEnum):
         (Colour.RED, 1),
         (OrderedDict(b=1, a=2), {"b": 1, "a": 2}),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_relatives_come_back_as_built_in_types(given_, back):
     """Tuples become lists, buffers bytes, and subclasses their built-in type."""

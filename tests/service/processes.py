@@ -32,7 +32,9 @@ class KeyPair:
     """An Ed25519 key and the name under which the service knows it."""
 
     kid: str = "main"
-    private: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
+    private: Ed25519PrivateKey = field(
+        default_factory=Ed25519PrivateKey.generate, repr=False
+    )
 
     @property
     def private_pem(self) -> str:
