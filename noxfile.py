@@ -19,6 +19,8 @@ nox.options.sessions = ["tests"]
 nox.options.error_on_missing_interpreters = True
 
 PROJECT = nox.project.load_toml("pyproject.toml")
+# As many processes as there are cores; a module's servers belong to one of them.
+AT_ONCE = ("-n", "auto", "--dist", "loadfile")
 VERSIONS = nox.project.python_versions(PROJECT)
 
 
@@ -35,7 +37,7 @@ def tests(session: nox.Session) -> None:
     install(session, "dev")
     check_style(session)
     check_types(session)
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *AT_ONCE, *session.posargs)
 
 
 @nox.session
@@ -69,7 +71,7 @@ def check_types(session: nox.Session) -> None:
 def suite(session: nox.Session) -> None:
     """Run the suite alone, for instance with `--force-python 3.13`."""
     install(session, "test")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *AT_ONCE, *session.posargs)
 
 
 @nox.session(venv_backend="none")

@@ -153,7 +153,37 @@ ON_FILES = (
     ),
 )
 
+HOSTILE_S3 = "backends/s3/test_hostile_answers.py"
+
 ON_S3 = (
+    defect(
+        "a listing may go in circles",
+        f"{S3}/_pages.py",
+        "if marker == self._remembered:",
+        "if not marker:",
+        f"{HOSTILE_S3}::test_a_listing_that_goes_in_circles_ends",
+    ),
+    defect(
+        "only an endless page is noticed",
+        f"{S3}/_pages.py",
+        "if self._pages == self._renewed_at:",
+        "if self._pages == 1:",
+        f"{HOSTILE_S3}::test_a_listing_that_goes_in_circles_ends",
+    ),
+    defect(
+        "errors show the request",
+        f"{S3}/_redaction.py",
+        "each.args = (each.request_info, each.history)",
+        "",
+        f"{HOSTILE_S3}::test_no_error_keeps_the_request",
+    ),
+    defect(
+        "uploads are told apart by key alone",
+        f"{S3}/_multipart.py",
+        '{"NextKeyMarker": "KeyMarker", "NextUploadIdMarker": "UploadIdMarker"}',
+        '{"NextKeyMarker": "KeyMarker"}',
+        f"{HOSTILE_S3}::test_a_long_listing_ends_by_itself",
+    ),
     defect(
         "CREATE has no condition",
         f"{S3}/_conditions.py",

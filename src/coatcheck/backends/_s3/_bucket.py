@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import md5, sha256
@@ -15,7 +16,6 @@ from coatcheck.abc import NO_INFO, Capability, SignGet, SignPut
 from coatcheck.abc import SignedRequest as Signed
 from coatcheck.errors import (
     BackendError,
-    BucketNotFound,
     CoatcheckError,
     InvalidInput,
     NotFound,
@@ -31,6 +31,7 @@ from ._copies import CopyingBucket
 from ._errors import s3_errors
 from ._metadata import etag_of, put_parameters, quoted
 from ._multipart import base64_of
+from ._pages import listed_if_there
 from ._reads import S3Read
 from ._requests import MIB, is_possible
 
@@ -241,30 +242,19 @@ class S3Bucket(CopyingBucket):
             parameters["StartAfter"] = after
         if delimiter:
             parameters["Delimiter"] = delimiter
-        while True:
-            try:
-                response = await self.request(
-                    "list_objects_v2", "list", prefix, **parameters
-                )
-            except BucketNotFound:
-                if self.s3.config.create_buckets:
-                    # It is made with its first object.
-                    return
-                raise
-            page = _page_of(response, after)
-            if page.entries or page.prefixes:
-                yield page
-            token = response.get("NextContinuationToken")
-            if not response.get("IsTruncated") or not token:
-                return
-            if token == parameters.get("ContinuationToken"):
-                raise BackendError(
-                    f"the store lists the same page of bucket {self._name!a} again and"
-                    " again",
-                    bucket=self._name,
-                    backend="s3",
-                )
-            parameters["ContinuationToken"] = token
+        pages = listed_if_there(
+            self,
+            "list_objects_v2",
+            "list",
+            prefix,
+            {"NextContinuationToken": "ContinuationToken"},
+            **parameters,
+        )
+        async with aclosing(pages):
+            async for response in pages:
+                page = _page_of(response, after)
+                if page.entries or page.prefixes:
+                    yield page
 
     async def sign(
         self, what: SignGet | SignPut, key: str, *, expires_in: timedelta

@@ -32,6 +32,7 @@ from coatcheck.errors import (
 )
 
 from ._answers import is_answer
+from ._redaction import redact_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -169,6 +170,7 @@ class s3_errors:  # noqa: N801  # reads as a verb after `with`
     ) -> None:
         if error is None or isinstance(error, CoatcheckError):
             return
+        redact_error(error)
         if isinstance(error, sdk.ParamValidationError):
             # Its text shows the parameters, and so perhaps a payload.
             raise self._told(InvalidInput, "S3 has no such names or values") from None

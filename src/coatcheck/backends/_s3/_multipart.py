@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from contextlib import aclosing
 from dataclasses import replace
 from hashlib import md5
 from typing import TYPE_CHECKING, Any
@@ -19,17 +20,13 @@ from coatcheck._core.writes import (
     check_part_order,
 )
 from coatcheck.abc import NO_INFO
-from coatcheck.errors import (
-    BucketNotFound,
-    IntegrityError,
-    InvalidInput,
-    ObjectNotFound,
-)
+from coatcheck.errors import IntegrityError, InvalidInput, ObjectNotFound
 from coatcheck.payloads._body import open_source
 from coatcheck.payloads._integrity import feed
 
 from ._conditions import ConditionalBucket, condition_of
 from ._metadata import etag_of, put_parameters, quoted
+from ._pages import listed, listed_if_there
 from ._requests import LIMITS, receipt_of
 
 if TYPE_CHECKING:
@@ -126,27 +123,24 @@ class MultipartBucket(ConditionalBucket):
         return Part(number=number, etag=etag_of(response), size=len(whole))
 
     async def list_parts(self, upload: Upload) -> AsyncGenerator[Part]:
-        marker: dict[str, Any] = {}
-        while True:
-            response = await self.request(
-                "list_parts",
-                "list the parts of",
-                upload.key,
-                Key=upload.key,
-                **upload_parameters(upload),
-                **marker,
-            )
-            for each in response.get("Parts", []):
-                yield Part(
-                    number=each["PartNumber"],
-                    etag=etag_of(each),
-                    size=each["Size"],
-                    modified=each.get("LastModified"),
-                )
-            following = response.get("NextPartNumberMarker")
-            if not response.get("IsTruncated") or not following:
-                return
-            marker = {"PartNumberMarker": following}
+        pages = listed(
+            self,
+            "list_parts",
+            "list the parts of",
+            upload.key,
+            {"NextPartNumberMarker": "PartNumberMarker"},
+            Key=upload.key,
+            **upload_parameters(upload),
+        )
+        async with aclosing(pages):
+            async for page in pages:
+                for each in page.get("Parts", []):
+                    yield Part(
+                        number=each["PartNumber"],
+                        etag=etag_of(each),
+                        size=each["Size"],
+                        modified=each.get("LastModified"),
+                    )
 
     async def complete(self, upload: Upload, parts: Sequence[Part]) -> Receipt:
         check_part_order(parts)
@@ -211,33 +205,23 @@ class MultipartBucket(ConditionalBucket):
         self, prefix: str, older_than: timedelta | None
     ) -> AsyncGenerator[Upload]:
         latest = None if older_than is None else self.s3.now() - older_than
-        marker: dict[str, Any] = {}
-        while True:
-            try:
-                response = await self.request(
-                    "list_multipart_uploads",
-                    "list uploads to",
-                    prefix,
-                    Prefix=prefix,
-                    **marker,
-                )
-            except BucketNotFound:
-                if self.s3.config.create_buckets:
-                    return
-                raise
-            for each in response.get("Uploads", []):
-                if latest is None or each["Initiated"] <= latest:
-                    yield Upload(
-                        key=each["Key"],
-                        upload_id=each["UploadId"],
-                        started=each["Initiated"],
-                    )
-            following = response.get("NextKeyMarker", "")
-            if not response.get("IsTruncated") or following == marker.get("KeyMarker"):
-                return
-            marker = {"KeyMarker": following}
-            if response.get("NextUploadIdMarker"):
-                marker["UploadIdMarker"] = response["NextUploadIdMarker"]
+        pages = listed_if_there(
+            self,
+            "list_multipart_uploads",
+            "list uploads to",
+            prefix,
+            {"NextKeyMarker": "KeyMarker", "NextUploadIdMarker": "UploadIdMarker"},
+            Prefix=prefix,
+        )
+        async with aclosing(pages):
+            async for page in pages:
+                for each in page.get("Uploads", []):
+                    if latest is None or each["Initiated"] <= latest:
+                        yield Upload(
+                            key=each["Key"],
+                            upload_id=each["UploadId"],
+                            started=each["Initiated"],
+                        )
 
     async def sweep(self, *, older_than: timedelta = DEFAULT_SWEEP_AGE) -> Swept:
         swept = 0

@@ -1,9 +1,10 @@
-"""What the SDK logs of secrets, taken out before any handler sees it.
+"""What the SDK shows of secrets, taken out before anybody sees it.
 
 At DEBUG it logs every request as it signs and sends it, session token and signature
 included, and the answers of those who give out credentials. That is a matter of its
 loggers, which are nobody's but the process's; so opening a backend puts a filter on
-them. It costs nothing while they are quiet.
+them. It costs nothing while they are quiet. Its errors keep the request that failed,
+and aiohttp's show it; they lose it before they become the cause of ours.
 """
 
 from __future__ import annotations
@@ -11,6 +12,10 @@ from __future__ import annotations
 import logging
 import re
 from typing import Final
+
+from aiohttp import ClientResponseError, RequestInfo
+from botocore.exceptions import HTTPClientError
+from multidict import CIMultiDict, CIMultiDictProxy
 
 _LIBRARIES: Final = frozenset({"aioboto3", "aiobotocore", "boto3", "botocore"})
 # A name as headers, queries, XML and JSON write it, what stands between, the value.
@@ -21,6 +26,7 @@ _SECRET: Final = re.compile(
     |(authorization["']?\s*[:=]\s*(?:b?["'])?AWS\s[^:\s]+:)[^\s"']+""",
     re.IGNORECASE | re.VERBOSE,
 )
+_NO_HEADERS: Final = CIMultiDictProxy(CIMultiDict[str]())
 
 
 def redact_sdk_logs() -> None:
@@ -39,3 +45,28 @@ def _redact(record: logging.LogRecord) -> bool:
     if redacted != message:
         record.msg, record.args = redacted, None
     return True
+
+
+def redact_error(error: BaseException) -> None:
+    """Take the request out of an error of the SDK, and out of all that led to it.
+
+    An answer that is no HTTP is told with the request's headers, and so with its
+    signature and its session token.
+    """
+    seen: set[int] = set()
+    following: list[BaseException | None] = [error]
+    while following:
+        each = following.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        following += [each.__cause__, each.__context__]
+        if isinstance(each, HTTPClientError):
+            each.request = each.response = None
+        elif isinstance(each, ClientResponseError):
+            asked = each.request_info
+            each.request_info = RequestInfo(
+                asked.url, asked.method, _NO_HEADERS, asked.real_url
+            )
+            each.history = ()
+            each.args = (each.request_info, each.history)

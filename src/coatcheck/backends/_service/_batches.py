@@ -44,6 +44,8 @@ _KINDS: Final = {
 }
 _STATUS: Final = re.compile(r"([0-9]{3})\b.*")
 _DIGITS: Final = re.compile(r"[0-9]{1,6}")
+_AT_ONCE: Final = 4 * 1024 * 1024
+"""More than a connection holds: aiohttp warns of itself when it gives bytes back."""
 
 
 class BatchingBucket(ResumingBucket):
@@ -135,7 +137,7 @@ class BatchingBucket(ResumingBucket):
                 if not isinstance(part, aiohttp.BodyPartReader):
                     continue
                 headers = {name.lower(): text for name, text in part.headers.items()}
-                body = bytes(await part.read())
+                body = await _whole(part)
                 told = headers.get(f"{_OPERATION}index", "")
                 if _DIGITS.fullmatch(told) and int(told) < len(indexes):
                     index = indexes[int(told)]
@@ -151,6 +153,13 @@ class BatchingBucket(ResumingBucket):
         else:
             return
         raise failure
+
+
+async def _whole(part: aiohttp.BodyPartReader) -> bytes:
+    body = bytearray()
+    while not part.at_eof():
+        body += await part.read_chunk(_AT_ONCE)
+    return bytes(body)
 
 
 class _Sent:
