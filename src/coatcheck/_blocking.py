@@ -269,10 +269,13 @@ class BlockingCoatcheck:
         return call(self._inner.exists, address)
 
     def scan(
-        self, namespace: str = "default", *, prefix: str = ""
+        self, namespace: str = "default", *, prefix: str = "", as_listed: bool = False
     ) -> Iterator[StashEntry]:
         """Iterate over the stashes of a namespace; see `coatcheck.Coatcheck.scan`."""
-        return entries_of(call(started, self._inner.scan, namespace, prefix=prefix))
+        scan = self._inner.scan
+        return entries_of(
+            call(started, scan, namespace, prefix=prefix, as_listed=as_listed)
+        )
 
     def share(self, address: str | Address, *, ttl_sec: int | None = None) -> Address:
         """Make a link that opens a stash; see `coatcheck.Coatcheck.share`."""

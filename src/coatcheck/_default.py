@@ -213,11 +213,16 @@ async def exists(address: str | Address, *, config: Config | None = None) -> boo
 
 
 async def scan(
-    namespace: str = "default", *, prefix: str = "", config: Config | None = None
+    namespace: str = "default",
+    *,
+    prefix: str = "",
+    as_listed: bool = False,
+    config: Config | None = None,
 ) -> AsyncGenerator[StashEntry]:
     """Iterate over the stashes of a namespace; see `Coatcheck.scan`."""
     app = await _instance(config)
-    async with aclosing(app.scan(namespace, prefix=prefix)) as entries:
+    scanned = app.scan(namespace, prefix=prefix, as_listed=as_listed)
+    async with aclosing(scanned) as entries:
         async for entry in entries:
             yield entry
 

@@ -174,11 +174,22 @@ def exists(address: str | Address, *, config: Config | None = None) -> bool:
 
 
 def scan(
-    namespace: str = "default", *, prefix: str = "", config: Config | None = None
+    namespace: str = "default",
+    *,
+    prefix: str = "",
+    as_listed: bool = False,
+    config: Config | None = None,
 ) -> Iterator[StashEntry]:
     """Iterate over the stashes of a namespace; see `coatcheck.Coatcheck.scan`."""
     return entries_of(
-        call(started, _default.scan, namespace, prefix=prefix, config=config)
+        call(
+            started,
+            _default.scan,
+            namespace,
+            prefix=prefix,
+            as_listed=as_listed,
+            config=config,
+        )
     )
 
 

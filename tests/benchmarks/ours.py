@@ -85,5 +85,6 @@ async def coatcheck_streams(stage: Stage) -> AsyncIterator[Streams]:
 
 
 async def scanned(cc: Coatcheck) -> list[StashEntry]:
-    async with aclosing(cc.scan(BUCKET)) as entries:
+    """List as the paginator does: without asking each object for its deadline."""
+    async with aclosing(cc.scan(BUCKET, as_listed=True)) as entries:
         return [entry async for entry in entries]

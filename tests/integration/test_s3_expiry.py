@@ -36,6 +36,9 @@ async def test_stashes_expire_on_s3(seaweed_url):
             await cc.share(live.address, ttl_sec=60)
         names = [entry.address.name async for entry in cc.scan("expiry")]
         assert names == ["idle", "kept"]
+        listed = [entry async for entry in cc.scan("expiry", as_listed=True)]
+        assert [entry.address.name for entry in listed] == ["idle", "kept", "live"]
+        assert {entry.deadline for entry in listed} == {None}
         report = await cc.reap("expiry")
         assert (report.scanned, report.heads, report.deleted) == (3, 3, 0)
         again = await cc.create("live", TEXT, "expiry", expires=TimeToLive(HOUR))

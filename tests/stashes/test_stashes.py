@@ -127,6 +127,7 @@ async def test_expiring_stashes(place):
         place.clock.advance(HOUR)
         assert not await cc.exists(stash.address)
         assert [entry async for entry in cc.scan()] == []
+        assert [entry async for entry in cc.scan(as_listed=True)] == []
         for call in (cc.retrieve, cc.touch):
             with pytest.raises(StashNotFound):
                 await call(stash.address)
@@ -188,6 +189,7 @@ async def test_scanning(place):
         assert entries[-1].content_type == "a/b"
         for entry in entries:
             assert (await cc.retrieve(entry.address)).address == entry.address
+        assert entries == [each async for each in cc.scan("ns", as_listed=True)]
         few = [entry.address.name async for entry in cc.scan("ns", prefix="a/")]
         assert few == ["a/1", "a/2"]
         assert [entry async for entry in cc.scan("nobody")] == []

@@ -135,7 +135,7 @@ class StashBatches(StashStore, ABC):
         return await in_parallel(items, call, at_once=self.config.concurrency)
 
     def scan(
-        self, namespace: str = "default", *, prefix: str = ""
+        self, namespace: str = "default", *, prefix: str = "", as_listed: bool = False
     ) -> AsyncGenerator[StashEntry]:
         """Iterate over the stashes of a namespace that exist now, in order of keys.
 
@@ -143,11 +143,17 @@ class StashBatches(StashStore, ABC):
         entry's address can be deleted and looked for, and not claimed: that takes the
         address that `create_stream` returned.
 
+        The listing of plain S3 tells no deadlines. So each stash there is looked at,
+        one small request each and 32 at once, unless you take them as they are listed.
+
         Close the iterator with `contextlib.aclosing` when you leave it early.
 
         Args:
             namespace: As in `create`.
             prefix: Only names that begin with it.
+            as_listed: Whether one request for a thousand stashes is enough on plain
+                S3; then entries there have no deadline and no content type, and some
+                may have expired. Everywhere else it makes no difference.
 
         Raises:
             InvalidName: The namespace or prefix is malformed.
@@ -157,12 +163,15 @@ class StashBatches(StashStore, ABC):
         """
         self._check_usable()
         check_namespace(namespace)
-        return self._entries(namespace, prefix)
+        return self._entries(namespace, prefix, as_listed=as_listed)
 
-    async def _entries(self, namespace: str, prefix: str) -> AsyncGenerator[StashEntry]:
+    async def _entries(
+        self, namespace: str, prefix: str, *, as_listed: bool
+    ) -> AsyncGenerator[StashEntry]:
         place = place_of_new(self.config, namespace)
         bucket = await self._bucket(place)
-        async with aclosing(bucket.scan(prefix)) as pages:
+        scan = bucket.scan_as_listed if as_listed else bucket.scan
+        async with aclosing(scan(prefix)) as pages:
             async for page in pages:
                 for entry in page.entries:
                     stash = _stash_entry(place.scheme, namespace, entry)

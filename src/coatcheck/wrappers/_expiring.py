@@ -260,6 +260,22 @@ class ExpiringBucket(DeadlinesBucket):
                 if entries or page.prefixes:
                     yield replace(page, entries=entries)
 
+    async def scan_as_listed(self, prefix: str = "") -> AsyncGenerator[Page]:
+        """Iterate over what the store lists, looking at nothing in addition.
+
+        What its listing shows to have expired is left out; on plain S3, whose
+        listings tell no deadlines, that is nothing.
+        """
+        pages = self._inner.scan(prefix)
+        async with closed_after(pages):
+            async for page in pages:
+                entries = tuple(
+                    entry
+                    for entry in page.entries
+                    if not isinstance(entry, ObjectInfo) or not self.is_over(entry)
+                )
+                yield replace(page, entries=entries)
+
     async def looked_at(self, page: Page) -> list[ObjectInfo]:
         """Return all that is known of a page's objects, without those that are gone."""
         unknown = [entry for entry in page.entries if not isinstance(entry, ObjectInfo)]

@@ -82,7 +82,7 @@ def coatcheck_listed(stage: Stage) -> Coatcheck:
 WORKLOADS = (
     Workload(
         name="list.10k",
-        title="list 10 000 stashes",
+        title="list 10 000 stashes (as_listed)",
         ours=partial(listing, coatcheck_listed, scanned),
         unit="entries/s",
         amount=OBJECTS,
