@@ -63,7 +63,7 @@ FENCES = {
     "pydantic_settings": r"config",
     "aioboto3": r"backends\._s3\._client",
     "aiobotocore": r"backends\._s3\._client",
-    "botocore": r"backends\._s3\._(client|errors)",
+    "botocore": r"backends\._s3\._(client|errors|redaction)",
     "aiohttp": r"backends\._(s3|https|service)\..*",
     "sqlalchemy": r"catalogues\._sql.*",
     "redis": r"catalogues\._redis",

@@ -295,9 +295,9 @@ ON_S3 = (
     ),
     defect(
         "a listing ends after a page",
-        f"{S3}/_bucket.py",
-        'if not response.get("IsTruncated") or not token:\n',
-        "if token is None or token:\n",
+        f"{S3}/_pages.py",
+        'if not response.get("IsTruncated") or not following:',
+        "if response:",
         "integration/test_s3_contract.py::TestMoto::test_many_objects_come_page_by_page",
     ),
 )

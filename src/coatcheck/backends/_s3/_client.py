@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 from contextlib import AsyncExitStack
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import aioboto3
 from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
+from aiobotocore.parsers import AioResponseParserFactory as _Parsers
 from botocore import UNSIGNED
 from botocore.handlers import add_expect_header
+from botocore.utils import parse_timestamp
 
 from coatcheck.payloads._threads import in_thread
 
@@ -23,7 +27,6 @@ from ._wire import Wire
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
-    from datetime import datetime
 
     from coatcheck.config import S3Config
 
@@ -31,6 +34,9 @@ _DEFAULT_REGION: Final = "us-east-1"
 _CONNECT_SECONDS: Final = 10
 _READ_SECONDS: Final = 60
 _ATTEMPTS: Final = 3
+_ISO_TIME: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{3,6})?Z"
+)
 
 
 class _CheckedSession(AIOHTTPSession):
@@ -153,6 +159,7 @@ class Clients:
         client.meta.events.register_first(
             "before-endpoint-resolution.s3", _stay_in_region
         )
+        _read_times_quickly(client)
         return client
 
     def _make(self, endpoint_url: str | None) -> Any:
@@ -190,6 +197,29 @@ class Clients:
             await credentials.get_frozen_credentials()
         end: datetime | None = getattr(credentials, "_expiry_time", None)
         return end
+
+
+def _read_times_quickly(client: Any) -> None:
+    """Let a client of ours read times, of which a listing has a thousand a page, fast.
+
+    The SDK takes two thirds of a listing's time to find out how each one is written.
+    What makes its parsers belongs to the session; the client gets one of its own.
+    """
+    # There is no public switch; without it, times are read as the SDK reads them.
+    endpoint: Any = getattr(client, "_endpoint", None)
+    factory: Any = getattr(endpoint, "_response_parser_factory", None)
+    if isinstance(factory, _Parsers):
+        parsers = _Parsers()
+        parsers.set_parser_defaults(timestamp_parser=_time_of)
+        endpoint._response_parser_factory = parsers  # noqa: SLF001
+
+
+def _time_of(text: Any) -> datetime:
+    """Read a time as S3 writes it, whatever else as the SDK does."""
+    if isinstance(text, str) and _ISO_TIME.fullmatch(text):
+        return datetime.fromisoformat(text)
+    found: datetime = parse_timestamp(text)
+    return found
 
 
 def _stay_in_region(context: dict[str, Any], **_: Any) -> None:

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Final
+from typing import Any, Final
 
-from aiohttp import ClientResponseError, RequestInfo
+from aiohttp import ClientResponseError
 from botocore.exceptions import HTTPClientError
-from multidict import CIMultiDict, CIMultiDictProxy
 
 _LIBRARIES: Final = frozenset({"aioboto3", "aiobotocore", "boto3", "botocore"})
 # A name as headers, queries, XML and JSON write it, what stands between, the value.
@@ -26,7 +25,7 @@ _SECRET: Final = re.compile(
     |(authorization["']?\s*[:=]\s*(?:b?["'])?AWS\s[^:\s]+:)[^\s"']+""",
     re.IGNORECASE | re.VERBOSE,
 )
-_NO_HEADERS: Final = CIMultiDictProxy(CIMultiDict[str]())
+_NO_HEADERS: Final[Any] = {}
 
 
 def redact_sdk_logs() -> None:
@@ -64,9 +63,6 @@ def redact_error(error: BaseException) -> None:
         if isinstance(each, HTTPClientError):
             each.request = each.response = None
         elif isinstance(each, ClientResponseError):
-            asked = each.request_info
-            each.request_info = RequestInfo(
-                asked.url, asked.method, _NO_HEADERS, asked.real_url
-            )
+            each.request_info = each.request_info._replace(headers=_NO_HEADERS)
             each.history = ()
             each.args = (each.request_info, each.history)
