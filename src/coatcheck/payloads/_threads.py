@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 from enum import Enum
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 import anyio
 from anyio import from_thread, to_thread
@@ -20,7 +20,19 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-async def to_the_end(event: anyio.Event, *, patience: float = math.inf) -> None:
+class Event(Protocol):
+    """An event of anyio or of asyncio."""
+
+    def is_set(self) -> bool:
+        """Tell whether it has come."""
+        ...
+
+    async def wait(self) -> object:
+        """Wait until it comes."""
+        ...
+
+
+async def to_the_end(event: Event, *, patience: float = math.inf) -> None:
     """Wait for an event through every cancellation, and raise the last one after it.
 
     Args:

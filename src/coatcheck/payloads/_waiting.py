@@ -11,6 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from anyio.lowlevel import current_token
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -28,6 +29,19 @@ def until_deadline(seconds: float) -> AbstractContextManager[object]:
     """
     task = asyncio_task()
     return anyio.move_on_after(seconds) if task is None else _Deadline(task, seconds)
+
+
+def new_event() -> anyio.Event | asyncio.Event:
+    """Return an event of the loop that runs."""
+    return anyio.Event() if asyncio_task() is None else asyncio.Event()
+
+
+def running_loop() -> object:
+    """Return asyncio's loop, or what trio's is told with from other threads."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return current_token().native_token
 
 
 def asyncio_task() -> asyncio.Task[Any] | None:

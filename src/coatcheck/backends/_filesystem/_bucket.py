@@ -87,8 +87,7 @@ class FilesystemBucket(MultipartBucket):
                 filled = replace(info, sha256=sha256(whole).hexdigest())
             draft = Draft(self.disk, self._name)
             try:
-                draft.write(whole)
-                return self.files.publish(draft, key, filled, mode, micros)
+                return self.files.publish(draft, key, filled, mode, micros, rest=whole)
             finally:
                 draft.close()
 

@@ -159,6 +159,17 @@ class Disk:
             raise
         return folder
 
+    def nameless_file(self) -> int:
+        """Make a file of the root's file system that has no name yet.
+
+        Raises:
+            FileNotFoundError: The root folder was removed.
+        """
+        if self._descriptor < 0:
+            raise Closed("the filesystem backend is closed")
+        self.check_not_gone()
+        return self.calls.nameless_file(self._descriptor)
+
     def _step(self, folder: int, name: str, *, make: bool) -> int:
         for _ in range(_ATTEMPTS if make else 1):
             try:

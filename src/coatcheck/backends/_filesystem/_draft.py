@@ -37,12 +37,11 @@ class Draft:
         self._descriptor = self._open()
 
     def _open(self) -> int:
-        calls = self._disk.calls
+        if self._disk.nameless:
+            return self._disk.nameless_file()
         with self._disk.folder(self._drafts, make=True) as drafts:
-            if self._disk.nameless:
-                return calls.nameless_file(drafts)
             self._name = self._disk.draft_name()
-            return calls.new_file(drafts, self._name)
+            return self._disk.calls.new_file(drafts, self._name)
 
     def write(self, *buffers: bytes | memoryview) -> None:
         """Append the buffers, all of them."""
@@ -70,9 +69,9 @@ class Draft:
             offset += copied
             self.size += copied
 
-    def seal(self, tail: bytes, micros: int) -> None:
-        """Write the tail, set the time, and bring it all to the disk if durable."""
-        self.write(tail)
+    def seal(self, rest: bytes, tail: bytes, micros: int) -> None:
+        """Write what is left, set the time, and bring it all to the disk if durable."""
+        self.write(rest, tail)
         self._disk.calls.set_time(self._descriptor, micros * 1000)
         if self._disk.durable:
             self._disk.calls.sync(self._descriptor)
@@ -101,7 +100,7 @@ class Draft:
         Raises:
             FileNotFoundError: The folder was removed.
         """
-        with self._disk.folder(self._drafts) as drafts:
+        with self._disk.folder(self._drafts, make=self._name is None) as drafts:
             if self._name is None:
                 draft_name = self._disk.draft_name()
                 self._disk.calls.link_nameless(self._descriptor, drafts, draft_name)

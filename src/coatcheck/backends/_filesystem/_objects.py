@@ -144,7 +144,14 @@ class ObjectFiles:
         )
 
     def publish(
-        self, draft: Draft, key: str, info: PutInfo, mode: WriteMode, micros: int
+        self,
+        draft: Draft,
+        key: str,
+        info: PutInfo,
+        mode: WriteMode,
+        micros: int,
+        *,
+        rest: bytes = b"",
     ) -> Receipt:
         """Seal a draft and let it become the object.
 
@@ -154,9 +161,10 @@ class ObjectFiles:
             info: The metadata, with `created` and `write_id`.
             mode: When the write may happen.
             micros: The object's mtime in microseconds.
+            rest: What of the body is not in the draft yet.
         """
-        size = draft.size
-        draft.seal(pack_tail(Record(key=key, size=size, info=info)), micros)
+        size = draft.size + len(rest)
+        draft.seal(rest, pack_tail(Record(key=key, size=size, info=info)), micros)
         path, name = self.place(key)
         write_id = info.write_id or ""
         created = False

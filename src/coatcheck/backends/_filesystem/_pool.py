@@ -7,17 +7,19 @@ that waits for the disk (fsync) wants more threads and a batch of one.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections import deque
+from contextlib import suppress
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 import anyio
-from anyio.lowlevel import current_token
 
 from coatcheck.errors import AtCapacity, Closed
 from coatcheck.payloads._threads import to_its_end, to_the_end
+from coatcheck.payloads._waiting import new_event, running_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,8 +42,8 @@ class _Job(Generic[_T]):
 
     def __init__(self, call: Callable[[], _T]) -> None:
         self.call = call
-        self.done = anyio.Event()
-        self.loop = current_token().native_token
+        self.done = new_event()
+        self.loop: Any = running_loop()
         self.state = _State.WAITING
         self.result: _T | None = None
         self.error: BaseException | None = None
@@ -73,6 +75,7 @@ class BatchPool:
         self._idle = 0
         self._closed = False
         self._closers: list[tuple[anyio.Event, Any]] = []
+        self._gathered: dict[Any, list[_Job[Any]]] = {}
 
     async def run(
         self,
@@ -114,33 +117,56 @@ class BatchPool:
             await to_its_end(call)
             return
         await to_the_end(job.done)
-        if job.error is not None:
+        if job.state is _State.DROPPED:
+            await to_its_end(call)
+        elif job.error is not None:
             raise job.error
 
     def _submit(self, job: _Job[Any]) -> None:
+        """Gather what is called for in one turn of the loop, to hand it over at once.
+
+        Each hand-over wakes a thread, which then wants the interpreter's lock.
+        """
+        if self._closed:
+            raise Closed("the filesystem backend is closed")
+        gathered = self._gathered.get(job.loop)
+        if len(self._waiting) + len(gathered or ()) >= _MAX_WAITING:
+            raise AtCapacity(f"{len(self._waiting)} file operations wait already")
+        if gathered is not None:
+            gathered.append(job)
+            return
+        self._gathered[job.loop] = [job]
+        if isinstance(job.loop, asyncio.AbstractEventLoop):
+            job.loop.call_soon(self._hand_over, job.loop)
+        else:
+            self._hand_over(job.loop)
+
+    def _hand_over(self, loop: Any) -> None:
+        jobs = self._gathered.pop(loop, None)
+        if jobs is None:
+            return
         with self._changed:
-            if self._closed:
-                raise Closed("the filesystem backend is closed")
-            if len(self._waiting) >= _MAX_WAITING:
-                raise AtCapacity(f"{len(self._waiting)} file operations wait already")
-            self._waiting.append(job)
-            if self._idle:
-                # Counted down here: a thread that was told is not idle any more.
-                self._idle -= 1
-                self._changed.notify()
-            elif self._alive < self._threads:
+            self._waiting.extend(jobs)
+            wanted = -(-len(jobs) // self._batch)
+            # Counted down here: a thread that was told is not idle any more.
+            told = min(self._idle, wanted)
+            self._idle -= told
+            self._changed.notify(told)
+            for _ in range(min(wanted - told, self._threads - self._alive)):
                 self._start_thread()
+            if self._alive:
+                return
+            for job in jobs:
+                self._waiting.remove(job)
+                job.state = _State.DROPPED
+                job.error = AtCapacity("this machine cannot start another thread")
+        _set_all(jobs)
 
     def _start_thread(self) -> None:
         thread = threading.Thread(target=self._work, name=self._name, daemon=True)
-        try:
+        with suppress(RuntimeError):
             thread.start()
-        except RuntimeError as error:
-            if self._alive:
-                return
-            self._waiting.clear()
-            raise AtCapacity("this machine cannot start another thread") from error
-        self._alive += 1
+            self._alive += 1
 
     @property
     def has_ended(self) -> bool:
@@ -189,11 +215,13 @@ class BatchPool:
         A thread that hangs in a system call is given up after half a minute.
         """
         ended = anyio.Event()
+        loop = running_loop()
+        self._hand_over(loop)
         with self._changed:
             self._closed = True
             if not self._alive:
                 return
-            self._closers.append((ended, current_token().native_token))
+            self._closers.append((ended, loop))
             self._changed.notify_all()
         try:
             await to_the_end(ended, patience=_PATIENCE)
