@@ -1087,7 +1087,7 @@ ON_SERVICE = (
         f"{SERVICE}/_resumable.py",
         "    await _note_end(call, session)\n",
         "",
-        f"{SERVICE_TESTS}/test_uploads.py::test_a_lost_last_answer[replaced-memory]",
+        f"{SERVICE_TESTS}/test_uploads.py::test_a_lost_last_answer",
     ),
     defect(
         "a session is good for every key",
