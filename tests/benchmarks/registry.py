@@ -15,12 +15,14 @@ from tests.benchmarks.families import (
     s3_listing,
     s3_small,
     s3_streams,
+    service_small,
 )
 
 WORKLOADS = (
     *s3_small.WORKLOADS,
     *s3_streams.WORKLOADS,
     *s3_listing.WORKLOADS,
+    *service_small.WORKLOADS,
     *files.WORKLOADS,
     *memory.WORKLOADS,
     *growth.WORKLOADS,

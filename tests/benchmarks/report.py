@@ -13,6 +13,8 @@ from importlib import metadata
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from tests.benchmarks.workloads import NO_GOAL
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
@@ -108,7 +110,12 @@ def cells_of(row: Row, goal: float, aim: float | None) -> tuple[str, ...]:
     ]
     return (
         *(row.name, row.peer, row.unit, short(row.ours), short(row.theirs)),
-        *(f"{row.ratio:.2f}", f"{goal:g}", verdict(row.ratio, goal, aim), *pairs),
+        *(
+            f"{row.ratio:.2f}",
+            f"{goal:g}" if goal else "-",
+            verdict(row.ratio, goal, aim),
+            *pairs,
+        ),
     )
 
 
@@ -129,6 +136,8 @@ def short(figure: float | None) -> str:
 def verdict(ratio: float, goal: float, aim: float | None) -> str:
     if ratio < goal:
         return "MISSED"
+    if goal == NO_GOAL:
+        return ""
     return "aim" if aim is not None and ratio >= aim else "met"
 
 
@@ -162,8 +171,8 @@ def loops(workloads: Iterable[Workload], rows: Iterable[Row]) -> str:
 
 
 def is_beside_others(row: Row) -> bool:
-    """Tell whether a row's peer is another project."""
-    return not row.name.startswith(("growth.", "memory."))
+    """Tell whether a row has another project's way to the same end beside it."""
+    return not row.name.startswith(("growth.", "memory.", "service."))
 
 
 def function_of(setup: Setup) -> Any:

@@ -33,6 +33,10 @@ AGREED = {
     ("mem.get.16k", "chuk-artifacts"): (0.8, 1.0),
     ("sync.s3.get.16k", "kstash"): (20, None),
     ("list.10k", "aioboto3"): (1.0, None),
+    ("service.put.16k.c32", "direct"): (0, None),
+    ("service.put.16k.c32", "aioboto3"): (0, None),
+    ("service.get.16k.c32", "direct"): (0, None),
+    ("service.get.16k.c32", "aioboto3"): (0, None),
 }
 WEIGHED = {
     **{

@@ -15,6 +15,8 @@ BUCKET = "benchmark"
 REGION = "us-east-1"
 KIB, MIB = 1024, 1024 * 1024
 MOST = 4000
+NO_GOAL = 0.0
+"""Of what is shown without a ratio that was agreed."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -65,7 +65,7 @@ ON_FILES = (
         "an object is published before its tail is written",
         f"{FILES}/_objects.py",
         """\
-        draft.seal(pack_tail(Record(key=key, size=size, info=info)), micros)
+        draft.seal(rest, pack_tail(Record(key=key, size=size, info=info)), micros)
         path, name = self.place(key)
         write_id = info.write_id or ""
         created = False
@@ -84,7 +84,9 @@ ON_FILES = (
             nonlocal created
             with self.disk.folder(path, make=True) as folder:
                 created = self._install(draft, folder, name, key, mode)
-                draft.seal(pack_tail(Record(key=key, size=size, info=info)), micros)
+                draft.seal(
+                    rest, pack_tail(Record(key=key, size=size, info=info)), micros
+                )
 """,
         "backends/test_files_disk_faults.py::test_a_file_that_was_not_brought_to_the_disk_is_not_published",
     ),
