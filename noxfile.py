@@ -118,7 +118,7 @@ def faults(session: nox.Session) -> None:
 def canary(session: nox.Session) -> None:
     """Let the AWS SDK log all it can, and look for the suite's secrets in it."""
     install(session, "test")
-    session.run("pytest", "--canary", *session.posargs)
+    session.run("pytest", *AT_ONCE, "--canary", *session.posargs)
 
 
 @nox.session

@@ -48,6 +48,8 @@ class Canary(logging.Handler):
         self.errors: list[CoatcheckError] = []
         self.found: list[str] = []
         self.looked = 0
+        self.others = 0
+        """Signatures that other processes looked for."""
 
     def look(self, where: str, text: str) -> None:
         """Look for secrets in a text."""
@@ -109,9 +111,22 @@ class Canary(logging.Handler):
         self.judge()
         return result
 
+    def pytest_sessionfinish(self, session):
+        """Tell who started this process, when it is one of several."""
+        output = getattr(session.config, "workeroutput", {})
+        output["canary"] = (self.looked, len(self.signatures))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node):
+        """Count what one of several processes looked at."""
+        looked, signatures = getattr(node, "workeroutput", {}).get("canary", (0, 0))
+        self.looked += looked
+        self.others += signatures
+
     def pytest_terminal_summary(self, terminalreporter):
         """Say how much was looked at."""
-        line = f"canary: {self.looked} texts, {len(self.signatures)} signatures"
+        signatures = len(self.signatures) + self.others
+        line = f"canary: {self.looked} texts, {signatures} signatures"
         terminalreporter.write_line(line)
 
 

@@ -167,8 +167,11 @@ class Disk:
         """
         if self._descriptor < 0:
             raise Closed("the filesystem backend is closed")
-        self.check_not_gone()
-        return self.calls.nameless_file(self._descriptor)
+        try:
+            return self.calls.nameless_file(self._descriptor)
+        except OSError:
+            self.check_not_gone()
+            raise
 
     def _step(self, folder: int, name: str, *, make: bool) -> int:
         for _ in range(_ATTEMPTS if make else 1):
