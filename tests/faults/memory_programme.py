@@ -17,13 +17,36 @@ from coatcheck import Coatcheck, Config, S3Config
 MIB = 1024 * 1024
 
 
-def peak() -> int:
-    """Return the most memory that this programme ever had, in bytes.
+class Scale:
+    """Weighs one way after the other, each beside what there was when it began.
 
     What `getrusage` tells includes the process that started this one, before exec.
     """
+
+    def __init__(self) -> None:
+        self.grown: dict[str, float] = {}
+        self._first = told("VmRSS")
+        self._most = 0
+        self._began = self._first
+        self._begin()
+
+    def _begin(self) -> None:
+        Path("/proc/self/clear_refs").write_text("5")
+        self._began = told("VmRSS")
+
+    def weigh(self, way: str) -> None:
+        """Note what was needed since the last time."""
+        peak = told("VmHWM")
+        self.grown[way] = (peak - self._began) / MIB
+        self._most = max(self._most, peak)
+        self.grown["altogether"] = (self._most - self._first) / MIB
+        self._begin()
+
+
+def told(name: str) -> int:
+    """Return what the kernel tells of this process's memory, in bytes."""
     for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
+        if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024
     raise RuntimeError("this system does not tell peak memory")
 
@@ -45,17 +68,17 @@ async def flow(work: Path, total: int, config: Config) -> dict[str, float]:
         # What one small stream needs is what the library itself needs.
         small = await cc.create_stream("small", chunks(2 * MIB))
         await cc.download(small.address, work / "small")
-        before = peak()
+        scale = Scale()
         stream = await cc.create_stream("large", chunks(total))
-        grown = {"in": (peak() - before) / MIB}
+        scale.weigh("in")
         async with cc.open(stream.address) as reader:
             received = sum([len(chunk) async for chunk in reader])
         assert received == stream.size == total
         await cc.download(stream.address, work / "copy")
-        grown["out"] = (peak() - before) / MIB
+        scale.weigh("out")
         await cc.create_stream("again", work / "copy")
-        grown["in again, from a path"] = (peak() - before) / MIB
-    return grown
+        scale.weigh("in again, from a path")
+    return scale.grown
 
 
 def main() -> None:

@@ -43,19 +43,25 @@ with tempfile.TemporaryDirectory() as root:
 """
 
 
+def check_memory(report):
+    """Hold each way to its limit; the allocator keeps some of it from way to way."""
+    grown = report["extra MiB"]
+    altogether = grown.pop("altogether")
+    assert max(grown.values()) <= 64
+    assert altogether <= 96
+
+
 @pytest.mark.parametrize("mib", [200, pytest.param(1024, marks=pytest.mark.faults)])
 def test_streams_need_constant_memory(programme, mib):
     """In and out, a stream takes at most 64 MiB beside what the library takes."""
-    report = programme("memory", "--mib", mib)
-    assert max(report["extra MiB"].values()) <= 64
+    check_memory(programme("memory", "--mib", mib))
 
 
 @pytest.mark.parametrize("mib", [100, pytest.param(1024, marks=pytest.mark.faults)])
 @pytest.mark.timeout(600)
 def test_streams_need_constant_memory_on_s3(programme, seaweed, mib):
     """In parts and out again, a stream takes no more on SeaweedFS."""
-    report = programme("memory", "--mib", mib, "--endpoint", seaweed)
-    assert max(report["extra MiB"].values()) <= 64
+    check_memory(programme("memory", "--mib", mib, "--endpoint", seaweed))
 
 
 def seconds_of(code: str) -> float:

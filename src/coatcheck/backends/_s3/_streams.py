@@ -30,7 +30,7 @@ PIECE: Final = 8 * MIB
 """Bytes of a part at least."""
 _LONGEST_PIECE: Final = 32 * MIB
 _LONGER_AFTER: Final = 5000
-_IN_FLIGHT: Final = 32 * MIB
+_IN_FLIGHT: Final = 24 * MIB
 _OF_GROWING: Final = 3
 _ABORT_SECONDS: Final = 20
 
