@@ -14,6 +14,7 @@ import anyio
 from anyio.lowlevel import current_token
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from types import TracebackType
 
@@ -42,6 +43,18 @@ def running_loop() -> object:
         return asyncio.get_running_loop()
     except RuntimeError:
         return current_token().native_token
+
+
+def in_its_next_turn(loop: object, call: Callable[[], object]) -> bool:
+    """Let asyncio's loop, which runs here, make a call in its next turn.
+
+    Returns:
+        Whether it will: trio's loop is not asked.
+    """
+    if not isinstance(loop, asyncio.AbstractEventLoop):
+        return False
+    loop.call_soon(call)
+    return True
 
 
 def asyncio_task() -> asyncio.Task[Any] | None:

@@ -7,7 +7,6 @@ that waits for the disk (fsync) wants more threads and a batch of one.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 from collections import deque
@@ -19,7 +18,7 @@ import anyio
 
 from coatcheck.errors import AtCapacity, Closed
 from coatcheck.payloads._threads import to_its_end, to_the_end
-from coatcheck.payloads._waiting import new_event, running_loop
+from coatcheck.payloads._waiting import in_its_next_turn, new_event, running_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,9 +135,7 @@ class BatchPool:
             gathered.append(job)
             return
         self._gathered[job.loop] = [job]
-        if isinstance(job.loop, asyncio.AbstractEventLoop):
-            job.loop.call_soon(self._hand_over, job.loop)
-        else:
+        if not in_its_next_turn(job.loop, lambda: self._hand_over(job.loop)):
             self._hand_over(job.loop)
 
     def _hand_over(self, loop: Any) -> None:
