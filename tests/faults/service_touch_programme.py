@@ -71,7 +71,7 @@ AT_GRACE = (0, 0.5, GRACE / 2, GRACE - 1, GRACE, GRACE + 0.5)
 TIMES = {
     "memory": Times(4, 0.2, AT_DEADLINE, 0.1, 200),
     "files": Times(4, 0.2, AT_DEADLINE, 0.1, 200),
-    "s3": Times(8, 3, AT_GRACE, 0.5, 150),
+    "s3": Times(12, 3, AT_GRACE, 0.5, 150),
 }
 
 
@@ -125,7 +125,9 @@ async def one_round(client: Client, number: int, rng: random.Random, seen: Count
             seen["SERVED LATE"] += 1
         # What was answered after the deadline may have been renewed too late.
         renewed = answered < sent + idle - slack
-        await after_a_touch(client, key, version, renewed, (asked, answered), seen)
+        await after_a_touch(
+            client, key, version, renewed, (told, asked, answered), seen
+        )
     elif status == 404:
         seen["read too late"] += 1
         if answered < sent + idle - slack:
@@ -156,16 +158,25 @@ async def one_round(client: Client, number: int, rng: random.Random, seen: Count
 
 async def after_a_touch(client, key, version, renewed, when, seen) -> None:
     """Hold a service to what an answer in time said."""
-    asked, answered = when
+    told, asked, answered = when
     idle, slack = client.times.idle, client.times.slack
     seen["renewed"] += renewed
     status, body = await client.ask("GET", key)
-    now = time.monotonic()
     # The read renewed it, from some moment between question and answer on.
-    early = renewed and now < asked + idle - slack
+    live_until = asked + idle - slack
+    early = renewed and time.monotonic() < live_until
     if early and (status, body) != (200, version.encode()):
         seen["LOST AFTER A TOUCH"] += 1
     last = time.monotonic() if status == 200 else answered
+    # Reads renew what is older than a quarter of its time; see that this one did.
+    old_deadline = told + idle + slack
+    if early and asked > told + idle / 4 + slack and old_deadline + 1 < live_until:
+        await until(old_deadline)
+        status, _ = await client.ask("GET", key)
+        if status == 404 and time.monotonic() < live_until:
+            seen["NOT RENEWED"] += 1
+        last = time.monotonic()
+        seen["read after the old deadline"] += status == 200
     await until(last + idle + slack)
     status, _ = await client.ask("GET", key)
     if status == 200:
