@@ -1,11 +1,13 @@
-"""Large bodies through `coatcheck serve`, and the memory that the service took.
+"""Large bodies through `coatcheck serve`, and the memory that both sides took.
 
-Run as a script by `test_service.py`; prints one JSON object.
+Run as a script by `test_service.py`; prints one JSON object. This process is the
+client: by a session of ours, and by plain HTTP.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import hashlib
 import http.client
 import json
@@ -22,9 +24,13 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.integration import servers
 from tests.service.processes import served
 
+from coatcheck.objects import Client as Objects
+from coatcheck.objects import Usecase
+
 MIB = 1024 * 1024
 BASE = "/v1/objects/large-ones/_"
 PIECE = bytes(range(256)) * (MIB // 256)
+DENSE = os.urandom(MIB)
 
 
 def memory(pid: int, what: str = "VmHWM") -> int:
@@ -99,6 +105,42 @@ def at_once(count: int, act) -> None:
         thread.join()
 
 
+async def pieces(mib: int):
+    for _ in range(mib):
+        yield DENSE
+
+
+async def by_session(session, key: str, mib: int, **options) -> None:
+    """Put a body that cannot be compressed, and get it back."""
+    await session.put(pieces(mib), key=key, **options)
+    received, running = 0, hashlib.sha256()
+    async with session.get(key) as result:
+        async for chunk in result.payload:
+            received += len(chunk)
+            running.update(chunk)
+    expected = hashlib.sha256()
+    for _ in range(mib):
+        expected.update(DENSE)
+    assert (received, running.digest()) == (mib * MIB, expected.digest())
+
+
+async def measure_session(service, mib: int, base: int) -> dict[str, float]:
+    """Return what our own client and the service took, which has `base` of its own."""
+    mine, pid = os.getpid(), service.process.pid
+    grown = {}
+    async with Objects(service.url) as client:
+        session = client.session(Usecase("large-ones"))
+        for compress in ("none", "zstd"):
+            await by_session(session, "small", 4, compression=compress)
+            own = memory(mine, "VmRSS")
+            forget_peak(mine)
+            forget_peak(pid)
+            await by_session(session, "session", mib, compression=compress)
+            grown[f"session, {compress}: client"] = (memory(mine) - own) / MIB
+            grown[f"session, {compress}: service"] = (memory(pid) - base) / MIB
+    return grown
+
+
 def measure(service, mib: int) -> dict[str, float]:
     client, pid = Client(service.url), service.process.pid
     expected = hashlib.sha256()
@@ -108,7 +150,7 @@ def measure(service, mib: int) -> dict[str, float]:
     client.put("small", 1)
     client.get("small")
     base = memory(pid, "VmRSS")
-    grown = {}
+    grown = asyncio.run(measure_session(service, mib, base))
 
     def step(name: str, act) -> None:
         forget_peak(pid)

@@ -182,10 +182,11 @@ def test_a_base_path(place, secret, tmp_path):
     config = tmp_path / "serve.toml"
     config.write_text('root_path = "/store/v2"\n')
     with place.served("--config", str(config)) as service:
-        origin = service.url.removesuffix("/store/v2")
-        assert origin != service.url
-        # A proxy in front takes the path off; here it stands in the URL of nobody.
-        client = Client(origin, token=secret)
-        session = client.session(Usecase("below"), org=1)
-        key = session.put(b"below", compress="none")
-        assert session.get(key).payload.read() == b"below"
+        assert service.url.endswith("/store/v2")
+        # As behind a proxy that takes the path off, and as without one.
+        for url in (service.url.removesuffix("/store/v2"), service.url):
+            session = Client(url, token=secret).session(Usecase("below"), org=1)
+            key = session.put(b"below", compress="none")
+            assert session.get(key).payload.read() == b"below"
+        assert fetch(session.object_url(key, timedelta(minutes=1)))[0] == 200
+        assert fetch(session.presigned_object_url("GET", key)) == (200, b"below")

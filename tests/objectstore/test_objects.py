@@ -274,28 +274,6 @@ def test_half_read_payloads(session):
     assert session.get(key).payload.read() == b"x" * 5_000_000
 
 
-def test_metrics_and_sizes(connect):
-    """The client's own metrics see every operation."""
-    from objectstore_client import NoOpMetricsBackend, Usecase
-
-    class Recorder(NoOpMetricsBackend):
-        def __init__(self):
-            self.names = []
-
-        def distribution(self, name, value, tags=None, unit=None):
-            self.names.append(name)
-
-    recorder = Recorder()
-    session = connect(metrics_backend=recorder).session(Usecase("measured"), org=1)
-    key = session.put(BODY)
-    session.get(key)
-    session.head(key)
-    session.delete(key)
-    for operation in ("put", "get", "head", "delete"):
-        assert f"storage.{operation}.latency" in recorder.names
-    assert "storage.put.compression_ratio" in recorder.names
-
-
 def test_ranges_by_plain_http(session):
     """The URL of an object serves ranges of the stored bytes to anybody allowed."""
     key = session.put(b"0123456789", compress="none")

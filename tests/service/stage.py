@@ -52,6 +52,8 @@ class Stage:
     session: aiohttp.ClientSession
     server: Server
     headers: dict[str, str] = field(default_factory=dict)
+    patience: float = 60
+    """Seconds that a request may take to be answered."""
 
     @property
     def service(self):
@@ -71,14 +73,17 @@ class Stage:
         if isinstance(body, bytes):
             body = io.BytesIO(body)
         given = {name.replace("_", "-"): text for name, text in headers.items()}
-        async with self.session.request(
-            method,
-            url,
-            data=body,
-            headers={**self.headers, **given},
-            allow_redirects=False,
-            skip_auto_headers=["content-type", "accept", "user-agent"],
-        ) as answer:
+        async with (
+            asyncio.timeout(self.patience),
+            self.session.request(
+                method,
+                url,
+                data=body,
+                headers={**self.headers, **given},
+                allow_redirects=False,
+                skip_auto_headers=["content-type", "accept", "user-agent"],
+            ) as answer,
+        ):
             content = await answer.read()
             lowered = {name.lower(): text for name, text in answer.headers.items()}
             return Answer(answer.status, lowered, content)
@@ -95,7 +100,7 @@ class Stage:
     async def delete(self, key, **headers) -> Answer:
         return await self.ask("DELETE", f"{BASE}/{key}", **headers)
 
-    async def send(self, sent: bytes, *, end=True, seconds=10) -> Answer:
+    async def send(self, sent: bytes, *, end=True) -> Answer:
         """Send bytes as they are on a connection of their own; read one answer."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
@@ -103,7 +108,7 @@ class Stage:
             await writer.drain()
             if end:
                 writer.write_eof()
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(self.patience):
                 return await answer_from(reader)
         finally:
             writer.close()
@@ -198,8 +203,13 @@ class QuickServer(Server):
 
 
 @asynccontextmanager
-async def serving(config: ServiceConfig | None = None, *, clock=None, seconds=60):
-    """Run the service until the block ends."""
+async def serving(
+    config: ServiceConfig | None = None, *, clock=None, seconds=60, patience=60
+):
+    """Run the service until the block ends, for so many seconds at most.
+
+    Each request is answered within `patience` seconds.
+    """
     ready = asyncio.Event()
     urls: list[str] = []
 
@@ -220,8 +230,13 @@ async def serving(config: ServiceConfig | None = None, *, clock=None, seconds=60
             async with aiohttp.ClientSession(
                 connector=connector, auto_decompress=False
             ) as session:
-                yield Stage(urls[0], app, session, server)
+                yield Stage(urls[0], app, session, server, patience=patience)
         finally:
             server.ending.set()
             waiting.cancel()
             await running
+
+
+def refusing(config: ServiceConfig | None = None, **options):
+    """Run the service as `serving` does; what it refuses takes under a second."""
+    return serving(config, patience=1, **options)

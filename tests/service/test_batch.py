@@ -13,6 +13,7 @@ from tests.service.stage import (
     USECASE,
     bearer,
     config_of,
+    refusing,
     serving,
     token,
     with_keys,
@@ -149,7 +150,7 @@ async def test_large_objects_are_read(config):
 
 async def test_bounds(config):
     """A part of 1 MiB is taken, one byte more fails alone."""
-    async with serving(config) as it:
+    async with refusing(config) as it:
         found = results(
             await sent(
                 it,
@@ -199,7 +200,7 @@ BAD_OPERATIONS = [
 )
 async def test_bad_operations(config, bad, status):
     """One that cannot be fails alone, and says why."""
-    async with serving(config) as it:
+    async with refusing(config) as it:
         found = results(await sent(it, bad, operation("insert", "good", b"x")))
         assert (found[0][0], found[1][0]) == (status, 201)
         assert json.loads(found[0][2])["detail"].startswith("client error: ")
@@ -227,7 +228,7 @@ BAD_BODIES = [
 )
 async def test_bad_bodies(body, status):
     """What is no sound multipart/form-data is refused as a whole."""
-    async with serving() as it:
+    async with refusing() as it:
         media = f"multipart/form-data; boundary={BOUNDARY}"
         answer = await it.ask("POST", PATH, body, content_type=media)
         assert answer.status == status
@@ -246,7 +247,7 @@ async def test_bad_bodies(body, status):
 )
 async def test_content_types(media):
     """Another content type, or none with a boundary, is answered 415."""
-    async with serving() as it:
+    async with refusing() as it:
         headers = {} if media is None else {"content-type": media}
         answer = await it.ask("POST", PATH, joined(operation("get", "k")), **headers)
         assert answer.status == 415

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 import pytest
-from tests.service.stage import BASE, config_of, serving
+from tests.service.stage import BASE, config_of, refusing, serving
 
 from coatcheck._core.scopes import Location, Scope
 
@@ -165,7 +165,7 @@ async def test_ranges(config, text, status, part):
 )
 async def test_malformed_ranges(text):
     """Whatever is no range is told so."""
-    async with serving() as it:
+    async with refusing() as it:
         await it.put("k", BODY)
         answer = await it.get("k", range=text)
         assert answer.status == 400
@@ -175,7 +175,7 @@ async def test_malformed_ranges(text):
 @pytest.mark.parametrize("text", ["bytes=10240-", "bytes=10240-10241"])
 async def test_unsatisfiable_ranges(config, text):
     """Beyond the end there is nothing, in an empty object nowhere anything."""
-    async with serving(config) as it:
+    async with refusing(config) as it:
         await it.put("k", BODY)
         await it.put("empty", b"")
         for key, asked, size in (("k", text, 10240), ("empty", "bytes=0-0", 0)):

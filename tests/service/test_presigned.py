@@ -9,7 +9,16 @@ from urllib.parse import quote
 
 import pytest
 from tests.service.processes import KeyPair
-from tests.service.stage import BASE, KEY, OTHER_KEY, bearer, serving, token, with_keys
+from tests.service.stage import (
+    BASE,
+    KEY,
+    OTHER_KEY,
+    bearer,
+    refusing,
+    serving,
+    token,
+    with_keys,
+)
 
 from coatcheck._core.canonical import canonical_request
 
@@ -77,7 +86,7 @@ async def test_the_order_of_parameters_is_free():
 
 async def test_no_character_may_change():
     """Path, parameters and signature are held against each other to the last one."""
-    async with serving(with_keys()) as it:
+    async with refusing(with_keys()) as it:
         await stored(it)
         good = presigned()
         begins = good.index(KEY_OF_OBJECT)
@@ -112,7 +121,7 @@ async def test_no_character_may_change():
 )
 async def test_changed_urls(change, status):
     """What was added, dropped or written differently."""
-    async with serving(with_keys()) as it:
+    async with refusing(with_keys()) as it:
         await stored(it)
         url = change(presigned())
         if status is None:
@@ -127,7 +136,7 @@ async def test_changed_urls(change, status):
 async def test_the_unused_bits_of_a_signature():
     """The last character carries four bits that say nothing; they must be zero."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    async with serving(with_keys()) as it:
+    async with refusing(with_keys()) as it:
         await stored(it)
         good = presigned()
         assert alphabet.index(good[-1]) % 16 == 0
@@ -168,7 +177,7 @@ async def test_the_unused_bits_of_a_signature():
 )
 async def test_parameters(given, status):
     """Times, durations and key ids, all of them signed soundly."""
-    async with serving(with_keys()) as it:
+    async with refusing(with_keys()) as it:
         await stored(it)
         answer = await it.ask("GET", presigned(**given))
         assert answer.status == status
@@ -179,7 +188,7 @@ async def test_parameters(given, status):
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "POST", "OPTIONS"])
 async def test_only_reads(method):
     """Another method is refused, were it signed for it."""
-    async with serving(with_keys()) as it:
+    async with refusing(with_keys()) as it:
         await stored(it)
         for signed_for in ("GET", method):
             answer = await it.ask(method, presigned(method=signed_for), b"x")
@@ -238,6 +247,10 @@ async def test_a_path_below_a_root():
             f"GET {presigned()} HTTP/1.1\r\nhost: x\r\n\r\n".encode()
         )
         assert answer.status == 401
+        # Without such a proxy the root is sent, and signed too.
+        url = presigned(f"/store{PATH}")
+        answer = await it.send(f"GET {url} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+        assert (answer.status, answer.body) == (200, b"x")
 
 
 async def test_answers_are_json():

@@ -17,6 +17,7 @@ from tests.service.stage import (
     SCOPE,
     USECASE,
     bearer,
+    refusing,
     serving,
     token,
     with_keys,
@@ -127,7 +128,7 @@ REFUSED["no permissions"] = (
 @pytest.mark.parametrize(("make", "status"), REFUSED.values(), ids=REFUSED)
 async def test_refused_tokens(make, status):
     """Each has its status and reason, and writes nothing."""
-    async with serving(with_keys()) as it:
+    async with refusing(with_keys()) as it:
         answer = await it.put("k", **bearer(make()))
         assert answer.status == status
         assert answer.detail.startswith("auth error: ")
@@ -137,7 +138,7 @@ async def test_refused_tokens(make, status):
 async def test_a_tampered_token():
     """No byte of it may change, that of unused bits neither."""
     good = token()
-    async with serving(with_keys()) as it:
+    async with refusing(with_keys()) as it:
         assert (await it.put("k", **bearer(good))).status == 200
         for place in (5, len(good) // 2, len(good) - 30, len(good) - 1):
             for letter in "AB-z":
@@ -150,7 +151,7 @@ async def test_a_tampered_token():
 async def test_missing_credentials():
     """Nobody gets 401 and is told how to ask; with the switch 400, as upstream."""
     for compat, status in ((False, 401), (True, 400)):
-        async with serving(with_keys(compat_status=compat)) as it:
+        async with refusing(with_keys(compat_status=compat)) as it:
             for given in ({}, {"x-os-auth": "token"}, {"authorization": "Basic eDp5"}):
                 answer = await it.put("k", **given)
                 assert answer.status == status
@@ -177,7 +178,7 @@ async def test_where_a_token_may_stand():
 async def test_two_credentials():
     """Two at once are refused, both good or not."""
     good = token()
-    async with serving(with_keys()) as it:
+    async with refusing(with_keys()) as it:
         await it.put("k", **bearer(good))
         answer = await it.get(f"k?os_auth={good}", **bearer(good))
         assert answer.status == 400

@@ -8,7 +8,7 @@ import json
 from base64 import b64encode
 
 import pytest
-from tests.service.stage import BASE, SCOPE, USECASE, config_of, serving
+from tests.service.stage import BASE, SCOPE, USECASE, config_of, refusing, serving
 
 pytestmark = pytest.mark.asyncio
 
@@ -124,7 +124,7 @@ BAD_PARTS = [
 @pytest.mark.parametrize(("query", "body", "headers", "status"), BAD_PARTS)
 async def test_bad_parts(config, query, body, headers, status):
     """Numbers, sizes and digests that cannot be; no part is left of them."""
-    async with serving(config) as it:
+    async with refusing(config) as it:
         upload = await begun(it)
         answer = await it.ask(
             "PUT", f"{PARTS}/k?upload_id={upload}&{query}", body, **headers
@@ -143,7 +143,7 @@ async def test_a_part_without_a_length(config):
     async def chunks():
         yield PART
 
-    async with serving(config) as it:
+    async with refusing(config) as it:
         upload = await begun(it)
         answer = await part_put(it, upload, 1, chunks())
         assert answer.status == 400
@@ -167,7 +167,7 @@ UPLOAD_IDS = [None, "", "nonsense", "../../etc", "a.b", "%00", "x" * 5000]
 @pytest.mark.parametrize("upload_id", UPLOAD_IDS, ids=str)
 async def test_upload_ids(config, upload_id):
     """An id that was not made here is refused on every route."""
-    async with serving(config) as it:
+    async with refusing(config) as it:
         query = "" if upload_id is None else f"upload_id={upload_id}"
         for method, path, body in (
             ("PUT", f"{PARTS}/k?part_number=1&{query}", PART),
@@ -212,7 +212,7 @@ COMPLETIONS = [
 )
 async def test_completions(config, body, status):
     """Documents that name no parts; the upload stays as it is."""
-    async with serving(config) as it:
+    async with refusing(config) as it:
         upload = await begun(it)
         etag = (await part_put(it, upload, 1, LAST)).json()["etag"]
         answer = await it.ask("POST", f"{COMPLETE}/k?upload_id={upload}", body, **JSON)
@@ -224,7 +224,7 @@ async def test_completions(config, body, status):
 
 async def test_failed_completions(config):
     """They are told in a 200, with a code, and the upload lives on."""
-    async with serving(config) as it:
+    async with refusing(config) as it:
         upload = await begun(it)
         etags = [
             (number, (await part_put(it, upload, number, LAST)).json()["etag"])
@@ -267,7 +267,7 @@ async def test_a_completed_object_that_is_too_large(config):
 
 async def test_bodies_where_none_belong(config):
     """Initiation, session creation and offset queries take no body."""
-    async with serving(config) as it:
+    async with refusing(config) as it:
         for method, path in (("PUT", f"{MULTIPART}/k"), ("POST", f"{MULTIPART}/")):
             answer = await it.ask(method, path, b"body")
             assert answer.status == 400
@@ -335,7 +335,7 @@ async def test_a_session_for_a_new_key(config):
 @pytest.mark.parametrize("offset", [5, MIB, 4 * MIB - 1, 4 * MIB + 1, 9 * MIB])
 async def test_offsets_that_skip(config, offset):
     """A piece at another offset is refused, and the right one is told."""
-    async with serving(config) as it:
+    async with refusing(config) as it:
         session, unit = await opened(it, 10 * MIB)
         await appended(it, session, 0, b"x" * unit)
         answer = await appended(it, session, offset, b"y" * 10)
@@ -366,7 +366,7 @@ BAD_PIECES = [
 )
 async def test_bad_pieces(config, offset, body):
     """Offsets that are none, and pieces beyond the announced end."""
-    async with serving(config) as it:
+    async with refusing(config) as it:
         session, _ = await opened(it, 10 * MIB)
         headers = {} if offset is None else {"upload-offset": offset}
         answer = await it.put(f"k?session={session}", body, **headers)
@@ -384,7 +384,7 @@ async def test_a_piece_without_a_length(config):
     async def chunks():
         yield b"x"
 
-    async with serving(config) as it:
+    async with refusing(config) as it:
         session, _ = await opened(it, 10)
         answer = await appended(it, session, 0, chunks())
         assert answer.status == 400
@@ -413,7 +413,7 @@ BAD_SESSIONS = [
 @pytest.mark.parametrize(("method", "path", "headers", "status"), BAD_SESSIONS)
 async def test_bad_sessions(config, method, path, headers, status):
     """Lengths, kinds and tokens that cannot be; nothing is begun."""
-    async with serving(config) as it:
+    async with refusing(config) as it:
         answer = await it.ask(method, f"{BASE}/{path}", **headers)
         assert answer.status == status
         assert answer.detail.startswith("client error: ")

@@ -71,8 +71,7 @@ class Frame:
             await self._app(scope, receive, send)
             return
         answer = _Answer(scope, send)
-        path: bytes = scope["raw_path"]
-        path = path.removeprefix(scope.get("root_path", "").encode())
+        scope, path = _below_root(scope)
         if path in OPEN_ROUTES:
             await self._app(scope, receive, answer.send)
             return
@@ -138,6 +137,24 @@ class Frame:
                 "coatcheck_seconds": seconds,
             },
         )
+
+
+def _below_root(scope: ASGIScope) -> tuple[ASGIScope, bytes]:
+    """Return a request and its undecoded path below the service's root.
+
+    The server puts the root before what arrives, as behind a proxy that takes it
+    off; who comes without such a proxy, by the URL that is announced, has sent it.
+    """
+    root: str = scope.get("root_path", "")
+    path: bytes = scope["raw_path"].removeprefix(root.encode())
+    if (
+        not root
+        or kind_of(path) is not None
+        or not path.startswith(f"{root}/".encode())
+    ):
+        return scope, path
+    sent = {"path": scope["path"].removeprefix(root), "raw_path": path}
+    return {**scope, **sent}, path.removeprefix(root.encode())
 
 
 class _Answer:
