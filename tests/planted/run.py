@@ -18,12 +18,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.planted.defects import DEFECTS, ON_S3
+from tests.planted.defects import DEFECTS
+from tests.planted.groups.s3 import ON_S3
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from tests.planted.defects import Defect
+    from tests.planted.defect import Defect
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 120
