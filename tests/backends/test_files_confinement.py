@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from coatcheck.abc import Write
+from coatcheck.abc import Update, Write
 from coatcheck.errors import AlreadyExists, IntegrityError
 
 # A call that waits for a FIFO would wait for ever, and cancelling would not help.
@@ -117,10 +117,12 @@ async def test_a_symlink_as_control_folder_stops_writes(
     bucket, files, canary, below, refusals, read
 ):
     """One planted later stops what needs the folder, and nothing else."""
-    await bucket.put("a/k", BODY)
+    standing = await bucket.put("a/k", BODY)
     link(files.control / below, canary.path)
     verbs = ("put", "sweep", "initiate", "list_uploads")
     assert await refusals(bucket, verbs) == dict.fromkeys(verbs, IntegrityError)
+    with pytest.raises(IntegrityError):
+        await bucket.put("a/k", BODY, mode=Update(standing.etag))
     await bucket.put("a/new", BODY, mode=Write.CREATE)
     assert await read(bucket, "a/k") == await read(bucket, "a/new") == BODY
 

@@ -112,7 +112,7 @@ def cells_of(row: Row, goal: float, aim: float | None) -> tuple[str, ...]:
         *(row.name, row.peer, row.unit, short(row.ours), short(row.theirs)),
         *(
             f"{row.ratio:.2f}",
-            f"{goal:g}" if goal else "-",
+            "-" if goal == NO_GOAL else f"{goal:g}",
             verdict(row.ratio, goal, aim),
             *pairs,
         ),

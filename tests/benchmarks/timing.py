@@ -8,18 +8,14 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Any
 
-from tests.benchmarks.workloads import KIB, MIB
+from tests.benchmarks.workloads import MIB
+from tests.process_memory import forget_peak, held, most_held
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
-
-STATUS = Path("/proc/self/status")
-CLEAR_REFS = Path("/proc/self/clear_refs")
-FORGET_PEAK = "5"
 
 
 class Watch:
@@ -102,19 +98,11 @@ def metered() -> Iterator[Cost]:
     """Measure a block: wall time, CPU time of all threads, and memory."""
     cost = Cost()
     gc.collect()
-    CLEAR_REFS.write_text(FORGET_PEAK)
-    before = memory("VmRSS")
+    forget_peak()
+    before = held()
     cpu, begun = process_time(), perf_counter()
     yield cost
     cost.seconds = perf_counter() - begun
     cost.cpu_seconds = process_time() - cpu
     # Linux counts a few pages late.
-    cost.extra_mib = max(0, memory("VmHWM") - before) / MIB
-
-
-def memory(which: str) -> int:
-    """Return what Linux tells of this process's memory, in bytes."""
-    for line in STATUS.read_text().splitlines():
-        if line.startswith(f"{which}:"):
-            return int(line.split()[1]) * KIB
-    raise RuntimeError(f"this system does not tell {which}; the benchmark needs Linux")
+    cost.extra_mib = max(0, most_held() - before) / MIB

@@ -9,8 +9,13 @@ import argparse
 import asyncio
 import json
 import shutil
+import sys
 import tempfile
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.process_memory import forget_peak, held, most_held
 
 from coatcheck import Coatcheck, Config, S3Config
 
@@ -18,37 +23,21 @@ MIB = 1024 * 1024
 
 
 class Scale:
-    """Weighs one way after the other, each beside what there was when it began.
-
-    What `getrusage` tells includes the process that started this one, before exec.
-    """
+    """Weighs one way after the other, each beside what there was when it began."""
 
     def __init__(self) -> None:
         self.grown: dict[str, float] = {}
-        self._first = told("VmRSS")
-        self._most = 0
-        self._began = self._first
-        self._begin()
-
-    def _begin(self) -> None:
-        Path("/proc/self/clear_refs").write_text("5")
-        self._began = told("VmRSS")
+        self._first = self._began = self._most = held()
+        forget_peak()
 
     def weigh(self, way: str) -> None:
         """Note what was needed since the last time."""
-        peak = told("VmHWM")
-        self.grown[way] = (peak - self._began) / MIB
+        peak = most_held()
         self._most = max(self._most, peak)
+        self.grown[way] = (peak - self._began) / MIB
         self.grown["altogether"] = (self._most - self._first) / MIB
-        self._begin()
-
-
-def told(name: str) -> int:
-    """Return what the kernel tells of this process's memory, in bytes."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError("this system does not tell peak memory")
+        forget_peak()
+        self._began = held()
 
 
 async def chunks(total: int):

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.integration import servers
+from tests.process_memory import forget_peak, held, most_held
 from tests.service.processes import served
 
 from coatcheck.objects import Client as Objects
@@ -31,19 +32,6 @@ MIB = 1024 * 1024
 BASE = "/v1/objects/large-ones/_"
 PIECE = bytes(range(256)) * (MIB // 256)
 DENSE = os.urandom(MIB)
-
-
-def memory(pid: int, what: str = "VmHWM") -> int:
-    """Return the most memory that a process had, or what `VmRSS` it has, in bytes."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(f"{what}:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError("this system does not tell memory")
-
-
-def forget_peak(pid: int) -> None:
-    """Let the peak be what the process has now."""
-    Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 class Client:
@@ -132,12 +120,12 @@ async def measure_session(service, mib: int, base: int) -> dict[str, float]:
         session = client.session(Usecase("large-ones"))
         for compress in ("none", "zstd"):
             await by_session(session, "small", 4, compression=compress)
-            own = memory(mine, "VmRSS")
+            own = held(mine)
             forget_peak(mine)
             forget_peak(pid)
             await by_session(session, "session", mib, compression=compress)
-            grown[f"session, {compress}: client"] = (memory(mine) - own) / MIB
-            grown[f"session, {compress}: service"] = (memory(pid) - base) / MIB
+            grown[f"session, {compress}: client"] = (most_held(mine) - own) / MIB
+            grown[f"session, {compress}: service"] = (most_held(pid) - base) / MIB
     return grown
 
 
@@ -149,13 +137,13 @@ def measure(service, mib: int) -> dict[str, float]:
     # What the service needs after its first request is what it needs itself.
     client.put("small", 1)
     client.get("small")
-    base = memory(pid, "VmRSS")
+    base = held(pid)
     grown = asyncio.run(measure_session(service, mib, base))
 
     def step(name: str, act) -> None:
         forget_peak(pid)
         act()
-        grown[name] = (memory(pid) - base) / MIB
+        grown[name] = (most_held(pid) - base) / MIB
 
     step("put", lambda: client.put("large", mib))
 

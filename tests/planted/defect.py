@@ -21,8 +21,6 @@ class Defect:
     """The broken text."""
     tests: tuple[str, ...]
     """Node ids of tests, each of which must fail."""
-    hangs: bool = False
-    """Whether the tests never end instead."""
 
 
 def defect(name: str, file: str, old: str, new: str, *tests: str) -> Defect:

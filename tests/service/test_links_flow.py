@@ -17,6 +17,7 @@ import aiohttp
 import pytest
 from fastapi import FastAPI
 from tests.conftest import open_files
+from tests.process_memory import most_held
 from tests.service.conftest import KEY, impatient
 from tests.service.wire import connected, head, until
 from yarl import URL
@@ -220,13 +221,6 @@ def test_three_processes(tmp_path):
         assert {text.partition(":")[0] for text in found.values()} == {"AccessDenied"}
 
 
-def peak(pid):
-    """Return the most memory that a process had resident, in bytes."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    (line,) = (each for each in status.splitlines() if each.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_memory_is_constant(tmp_path):
     """256 MiB come and go by links within 64 MiB of extra memory in the service."""
@@ -249,10 +243,10 @@ async def there_and_back(service, links):
         small = links["report"].partition("#")[0]
         async with session.get(URL(small, encoded=True)) as response:
             await response.read()
-        before = peak(service.pid)
+        before = most_held(service.pid)
         async with session.put(put, data=body()) as response:
             assert response.status == 201
-        assert peak(service.pid) - before < 64 * MIB
+        assert most_held(service.pid) - before < 64 * MIB
         grant = signer.read(links["put"].partition("?t=")[2])
         token = signer.sign(replace(grant, method="GET"))
         get = URL(f"{links['put'].partition('?')[0]}?t={token}", encoded=True)
@@ -262,4 +256,4 @@ async def there_and_back(service, links):
             async for chunk in response.content.iter_chunked(MIB):
                 received += len(chunk)
         assert received == BIG
-        assert peak(service.pid) - before < 64 * MIB
+        assert most_held(service.pid) - before < 64 * MIB

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 from enum import Enum
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import anyio
 from anyio import from_thread, to_thread
@@ -17,22 +17,12 @@ from anyio import from_thread, to_thread
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from ._waiting import LoopEvent
+
 _T = TypeVar("_T")
 
 
-class Event(Protocol):
-    """An event of anyio or of asyncio."""
-
-    def is_set(self) -> bool:
-        """Tell whether it has come."""
-        ...
-
-    async def wait(self) -> object:
-        """Wait until it comes."""
-        ...
-
-
-async def to_the_end(event: Event, *, patience: float = math.inf) -> None:
+async def to_the_end(event: LoopEvent, *, patience: float = math.inf) -> None:
     """Wait for an event through every cancellation, and raise the last one after it.
 
     Args:

@@ -8,7 +8,7 @@ elsewhere they are anyio's.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
 from anyio.lowlevel import current_token
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
     from types import TracebackType
+
+    LoopEvent: TypeAlias = anyio.Event | asyncio.Event
 
 
 def until_deadline(seconds: float) -> AbstractContextManager[object]:
@@ -32,7 +34,7 @@ def until_deadline(seconds: float) -> AbstractContextManager[object]:
     return anyio.move_on_after(seconds) if task is None else _Deadline(task, seconds)
 
 
-def new_event() -> anyio.Event | asyncio.Event:
+def new_event() -> LoopEvent:
     """Return an event of the loop that runs."""
     return anyio.Event() if asyncio_task() is None else asyncio.Event()
 

@@ -30,7 +30,7 @@ from ._forwarding import closed_after
 from ._reading import ForwardingRead
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
     from contextlib import AbstractAsyncContextManager
     from datetime import datetime, timedelta
 
@@ -255,8 +255,7 @@ class ExpiringBucket(DeadlinesBucket):
         pages = self._inner.scan(prefix, start_after=start_after, delimiter=delimiter)
         async with closed_after(pages):
             async for page in pages:
-                infos = await self.looked_at(page)
-                entries = tuple(info for info in infos if not self.is_over(info))
+                entries = self._not_over(await self.looked_at(page))
                 if entries or page.prefixes:
                     yield replace(page, entries=entries)
 
@@ -269,12 +268,15 @@ class ExpiringBucket(DeadlinesBucket):
         pages = self._inner.scan(prefix)
         async with closed_after(pages):
             async for page in pages:
-                entries = tuple(
-                    entry
-                    for entry in page.entries
-                    if not isinstance(entry, ObjectInfo) or not self.is_over(entry)
-                )
-                yield replace(page, entries=entries)
+                yield replace(page, entries=self._not_over(page.entries))
+
+    def _not_over(self, entries: Iterable[ObjectEntry]) -> tuple[ObjectEntry, ...]:
+        """Return the entries without those that are known to have expired."""
+        return tuple(
+            entry
+            for entry in entries
+            if not isinstance(entry, ObjectInfo) or not self.is_over(entry)
+        )
 
     async def looked_at(self, page: Page) -> list[ObjectInfo]:
         """Return all that is known of a page's objects, without those that are gone."""

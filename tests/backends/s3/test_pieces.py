@@ -39,6 +39,7 @@ async def test_lengths_follow_the_size(size, length, at_once):
     pieces = Pieces(Sized(size), None)
     assert -(-pieces._length // 2**20) == length
     assert pieces.at_once == at_once
+    assert pieces.at_once * pieces._length <= 32 * 2**20
     assert pieces.at_once == 1 or pieces.at_once * pieces._length <= 24 * 2**20
     assert size is None or pieces._length * 10_000 >= size
 

@@ -32,8 +32,8 @@ ON_EXPIRY = (
     defect(
         "a scan shows what has expired",
         "wrappers/_expiring.py",
-        "tuple(info for info in infos if not self.is_over(info))",
-        "tuple(infos)",
+        "self._not_over(await self.looked_at(page))",
+        "tuple(await self.looked_at(page))",
         "backends/test_contract.py::TestMemory::test_from_its_deadline_nothing_is_there",
     ),
     defect(
