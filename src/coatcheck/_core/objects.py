@@ -201,9 +201,27 @@ class PutInfo:
             object.__setattr__(self, "tags", _checked_tags(self.tags))
 
 
+    def stamped(self, created: datetime, write_id: str) -> PutInfo:
+        """Return what was checked already, of one write.
+
+        Args:
+            created: When the object is written, with a timezone.
+            write_id: Names the write.
+        """
+        made = object.__new__(PutInfo)
+        for name in _CHECKED:
+            object.__setattr__(made, name, getattr(self, name))
+        object.__setattr__(made, "created", created)
+        object.__setattr__(made, "write_id", write_id)
+        return made
+
+
 _CUSTOM_CLASS = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _DESCRIBED = tuple(
     each.name for each in fields(PutInfo) if each.name not in ("pinned", "md5")
+)
+_CHECKED = tuple(
+    each.name for each in fields(PutInfo) if each.name not in ("created", "write_id")
 )
 _COPIED = tuple(name for name in _DESCRIBED if name != "write_id")
 

@@ -16,7 +16,13 @@ from coatcheck._core.signing import (
     SignGet,
     SignPut,
 )
-from coatcheck.abc import AsyncResource, Capability, innermost
+from coatcheck.abc import (
+    AsyncResource,
+    Capability,
+    at_once,
+    in_one_step,
+    innermost,
+)
 from coatcheck.errors import Closed, InvalidConfig, InvalidInput
 
 from ._forwarding import ForwardingBucket

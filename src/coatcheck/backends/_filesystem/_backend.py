@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from coatcheck._core.expiry import utc_now
 from coatcheck._core.names import check_namespace
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from coatcheck.abc import Backend, Bucket
+
+
+_SHORT_WORK: Final = {"threads": 4, "batch": 16, "patience": 0.002}
 
 
 class FilesystemBackend(AsyncResource):
@@ -63,11 +66,11 @@ class FilesystemBackend(AsyncResource):
             lock_timeout=lock_timeout.total_seconds(),
         )
         # Reading is short and gains from batches; waiting for the disk does not.
-        self._readers = BatchPool("coatcheck-read", threads=2, batch=8)
+        self._readers = BatchPool("coatcheck-read", **_SHORT_WORK)
         self._writers = (
             BatchPool("coatcheck-write", threads=6, batch=1)
             if durable
-            else BatchPool("coatcheck-write", threads=2, batch=8)
+            else BatchPool("coatcheck-write", **_SHORT_WORK)
         )
 
     def bucket(self, name: str, prefix: str = "") -> Bucket:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from stat import S_ISREG
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 from uuid import uuid4
 
 from coatcheck._core.names import check_key
@@ -32,11 +32,14 @@ from ._record import (
     object_info,
     pack_tail,
     touched_at,
+    unpack_plain_tail,
     unpack_tail,
 )
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Generator
+    from datetime import datetime
 
     from ._disk import Path
     from ._draft import Draft
@@ -60,6 +63,17 @@ class Found:
     """The record together with the time of the last touch."""
     body: bytes | None
     """The body when the file is small."""
+
+
+class SmallObject(NamedTuple):
+    """An object that was read whole."""
+
+    body: bytes
+    """The stored bytes."""
+    info: PutInfo | ObjectInfo
+    """What is known of it; a PutInfo when that is its content type only."""
+    created: datetime
+    """When it was written, in UTC."""
 
 
 class ObjectFiles:
@@ -87,19 +101,27 @@ class ObjectFiles:
             ObjectNotFound: There is no such file, or the key can have none.
             IntegrityError: Something else stands there, or it is damaged.
         """
-        try:
-            check_key(key)
-            path, name = self.place(key)
-            with self.disk.folder(path) as folder:
-                descriptor = self.disk.calls.open_file(folder, name)
-        except (FileNotFoundError, InvalidName):
-            self.disk.check_not_gone()
-            raise self.absent(key) from None
+        descriptor = self.open(key)
         try:
             return self.read(descriptor, key, with_body=with_body)
         except BaseException:
             self.disk.calls.close(descriptor)
             raise
+
+    def open(self, key: str) -> int:
+        """Open an object's file, for the caller to close.
+
+        Raises:
+            ObjectNotFound: There is no such file, or the key can have none.
+        """
+        try:
+            check_key(key)
+            path, name = self.place(key)
+            with self.disk.folder(path) as folder:
+                return self.disk.calls.open_file(folder, name)
+        except (FileNotFoundError, InvalidName):
+            self.disk.check_not_gone()
+            raise self.absent(key) from None
 
     @contextmanager
     def found(self, key: str, *, with_body: bool = False) -> Generator[Found]:
@@ -121,17 +143,11 @@ class ObjectFiles:
         Raises:
             IntegrityError: The file is damaged, of another key, or none of ours.
         """
-        calls = self.disk.calls
-        status = calls.stat(descriptor)
-        if not S_ISREG(status.st_mode):
-            raise IntegrityError("no file that coatcheck made stands there")
+        status = self._stat(descriptor)
         small = with_body and status.st_size <= SMALL
         held = status.st_size if small else min(status.st_size, _FIRST_TAIL)
-        tail = calls.read_at(descriptor, held, status.st_size - held)
-        length = footer_length(tail[-TRAILER_SIZE:], status.st_size) + TRAILER_SIZE
-        if length > len(tail):
-            tail = calls.read_at(descriptor, length, status.st_size - length)
-        record = unpack_tail(tail[len(tail) - length :], status.st_size)
+        end, length = self._read_end(descriptor, status.st_size, held)
+        record = unpack_tail(end[len(end) - length :], status.st_size)
         if key is not None and record.key != key:
             raise IntegrityError(
                 f"object {key!a} holds the record of another key; its file was moved"
@@ -140,8 +156,52 @@ class ObjectFiles:
             descriptor=descriptor,
             record=record,
             info=object_info(record, status.st_mtime_ns),
-            body=tail[: record.size] if small else None,
+            body=end[: record.size] if small else None,
         )
+
+    def read_whole(self, key: str) -> SmallObject | None:
+        """Return a small object in as few steps as it takes; None when it is large.
+
+        Raises:
+            ObjectNotFound: There is no such file, or the key can have none.
+            IntegrityError: Something else stands there, or it is damaged.
+        """
+        descriptor = self.open(key)
+        try:
+            size = self._stat(descriptor).st_size
+            if size > SMALL:
+                return None
+            whole, length = self._read_end(descriptor, size, size)
+            plain = unpack_plain_tail(whole[size - length :], size)
+            if plain is not None and plain.key == key:
+                return SmallObject(whole[: plain.size], plain.info, plain.created)
+            found = self.read(descriptor, key, with_body=True)
+        finally:
+            self.disk.calls.close(descriptor)
+        if found.body is None:
+            return None
+        return SmallObject(found.body, found.info, found.info.created)
+
+    def _stat(self, descriptor: int) -> os.stat_result:
+        status = self.disk.calls.stat(descriptor)
+        if not S_ISREG(status.st_mode):
+            raise IntegrityError("no file that coatcheck made stands there")
+        return status
+
+    def _read_end(self, descriptor: int, size: int, held: int) -> tuple[bytes, int]:
+        """Return a file's end, at least its record, and how long the record is.
+
+        Args:
+            descriptor: The file.
+            size: The file's bytes.
+            held: How many of them to read if that is enough.
+        """
+        calls = self.disk.calls
+        end = calls.read_at(descriptor, held, size - held)
+        length = footer_length(end[-TRAILER_SIZE:], size) + TRAILER_SIZE
+        if length > len(end):
+            end = calls.read_at(descriptor, length, size - length)
+        return end, length
 
     def publish(
         self,
@@ -338,7 +398,5 @@ def receipt_of(info: ObjectInfo) -> Receipt:
 def completed(info: PutInfo, disk: Disk) -> tuple[PutInfo, int]:
     """Return the metadata with creation time and write id, and the mtime."""
     now = disk.now()
-    filled = replace(
-        info, created=info.created or now, write_id=info.write_id or uuid4().hex
-    )
+    filled = info.stamped(info.created or now, info.write_id or uuid4().hex)
     return filled, touched_at(info, now)
