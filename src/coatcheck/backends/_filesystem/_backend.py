@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from coatcheck.abc import Backend, Bucket
 
 
-_SHORT_WORK: Final = {"threads": 4, "batch": 16, "patience": 0.002}
+_SHORT_WORK: Final = {"threads": 6, "batch": 16, "patience": 0.006}
 
 
 class FilesystemBackend(AsyncResource):

@@ -5,9 +5,10 @@ turn of the event loop is handed over together, and the loop is woken once for e
 `batch` jobs that are done.
 
 The interpreter runs one thread at a time, and threads that all have work keep taking
-it from each other. So where jobs are short (`patience`), one thread does them alone.
-Another one watches it, and helps when a job takes long, as on a slow disk. Work that
-mostly waits for the disk (fsync) wants all threads at once, and no patience.
+it from each other. So as long as the disk answers at once, one thread does all the
+work. Another one watches it, and when a job does not get on for `patience`, all
+threads work at the same time for a while. Work that mostly waits for the disk (fsync)
+has no patience.
 """
 
 from __future__ import annotations
@@ -33,8 +34,12 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _MAX_WAITING: Final = 100_000
 _PATIENCE: Final = 30.0
+_GLANCE: Final = 0.002
+"""Seconds between two looks of the thread that watches."""
 _DOZE: Final = 0.1
-"""Seconds without a job after which nobody watches."""
+"""Seconds without a job after which it looks no more until the next."""
+_SLOW: Final = 1.0
+"""Seconds for which a disk counts as slow."""
 _log = logging.getLogger("coatcheck.filesystem")
 
 
@@ -45,7 +50,7 @@ class BatchPool:
         name: What the threads are called.
         threads: How many of them, started when there is work.
         batch: The most jobs that are done before the loop hears of them.
-        patience: Seconds that a job may take before other threads help; 0 lets
+        patience: Seconds without progress after which other threads help; 0 lets
             them all work at once.
     """
 
@@ -64,7 +69,8 @@ class BatchPool:
         self._alive = 0
         self._idle = 0
         self._working = 0
-        self._since = 0.0
+        self._begun = 0
+        self._slow_until = 0.0
         self._watched = False
         self._dozing = False
         self._closed = False
@@ -146,19 +152,17 @@ class BatchPool:
         tell_here(jobs)
 
     def _call_threads(self, jobs: int) -> None:
-        """Wake or start as many threads as so many new jobs want."""
-        wanted = -(-jobs // self._batch)
-        if self._patience:
+        """Wake or start as many threads as so many jobs want."""
+        if self._is_patient():
             wanted = 0 if self._working else 1
-            self._wake_watcher()
+        else:
+            wanted = jobs if self._patience else -(-jobs // self._batch)
         # Counted down here: a thread that was told is not idle any more.
         told = min(self._idle, wanted)
         self._idle -= told
         self._wanted.notify(told)
-        missing = self._threads - self._alive
-        if self._patience and self._alive:
-            missing = 0
-        for _ in range(min(wanted - told, missing)):
+        most = 1 if self._is_patient() else self._threads
+        for _ in range(min(wanted - told, most - self._alive)):
             self._start_thread()
 
     def _start_thread(self) -> None:
@@ -222,46 +226,63 @@ class BatchPool:
         if not self._finished:
             return False
         full = len(self._finished) >= self._batch or not self._waiting
-        return full or self._is_held_up()
+        return full or self._is_slow()
 
     def _may_work(self) -> bool:
-        return not self._patience or not self._working or self._is_held_up()
+        return not self._working or not self._is_patient()
 
-    def _is_held_up(self) -> bool:
-        """Tell whether those who work have not begun anything for a while."""
-        return self._working > 0 and monotonic() - self._since >= self._patience > 0
+    def _is_patient(self) -> bool:
+        """Tell whether one thread is enough, as far as anybody knows."""
+        return self._patience > 0 and not self._is_slow()
+
+    def _is_slow(self) -> bool:
+        return self._slow_until > 0 and monotonic() < self._slow_until
 
     def _begin(self, job: Job[Any]) -> None:
         job.state = JobState.RUNNING
         self._working += 1
-        if not self._patience:
-            return
-        self._since = monotonic()
-        if not self._watched:
+        self._begun += 1
+        if self._dozing:
+            self._dozing = False
+            self._late.notify()
+        elif not self._watched and self._is_patient():
             if self._idle:
                 self._idle -= 1
                 self._wanted.notify()
             elif self._alive < self._threads:
                 self._start_thread()
-        self._wake_watcher()
-
-    def _wake_watcher(self) -> None:
-        if self._dozing:
-            self._dozing = False
-            self._late.notify()
 
     def _rest(self) -> None:
-        """Wait for work, or watch those who work."""
-        if not self._patience or self._watched or self._alive == 1:
+        """Wait for work, or watch the one who works."""
+        if self._watched or self._alive == 1 or not self._is_patient():
             self._idle += 1
             self._wanted.wait()
             return
         self._watched = True
-        self._dozing = not self._waiting and monotonic() - self._since > _DOZE
         try:
-            self._late.wait(None if self._dozing else self._patience)
+            self._watch()
         finally:
             self._watched = self._dozing = False
+
+    def _watch(self) -> None:
+        """Look now and then whether jobs get on; return when they do not."""
+        late = quiet = 0.0
+        while not self._closed:
+            begun, looked = self._begun, monotonic()
+            self._late.wait(None if self._dozing else _GLANCE)
+            passed = monotonic() - looked
+            if begun != self._begun:
+                late = quiet = 0
+            elif not self._working and not self._waiting:
+                quiet += passed
+                self._dozing = quiet > _DOZE
+            elif passed < 2 * _GLANCE:
+                # Who wakes late cannot tell the disk from a busy interpreter.
+                late += passed
+            if late >= self._patience:
+                self._slow_until = monotonic() + _SLOW
+                self._call_threads(len(self._waiting))
+                return
 
     async def aclose(self) -> None:
         """Refuse new work, do what waits already, and wait for the threads to end.
