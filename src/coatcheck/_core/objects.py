@@ -208,11 +208,11 @@ class PutInfo:
             created: When the object is written, with a timezone.
             write_id: Names the write.
         """
-        made = object.__new__(PutInfo)
+        made, fill = object.__new__(PutInfo), object.__setattr__
         for name in _CHECKED:
-            object.__setattr__(made, name, getattr(self, name))
-        object.__setattr__(made, "created", created)
-        object.__setattr__(made, "write_id", write_id)
+            fill(made, name, getattr(self, name))
+        fill(made, "created", created)
+        fill(made, "write_id", write_id)
         return made
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 
 import anyio
@@ -28,6 +29,8 @@ def small_parts(monkeypatch):
     """Let what is large be small enough for a test."""
     monkeypatch.setattr(_ahead, "PART", PART)
     monkeypatch.setattr(_reads, "LARGE", 2 * PART)
+    monkeypatch.setattr(_ahead, "JUDGED", 0)
+    monkeypatch.setattr(_ahead, "FAST", math.inf)
 
 
 class Store:

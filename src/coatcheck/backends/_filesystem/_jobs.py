@@ -36,8 +36,8 @@ class Job(Generic[_T]):
 
     def __init__(self, call: Callable[[], _T]) -> None:
         self.call = call
-        self.done = new_event()
         self.loop: Any = running_loop()
+        self.done = new_event(self.loop)
         self.state = JobState.WAITING
         self.result: _T | None = None
         self.error: BaseException | None = None

@@ -76,7 +76,8 @@ class PlainRecord(NamedTuple):
 
 def to_micros(moment: datetime) -> int:
     """Return microseconds since 1970."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+    since = moment - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def from_micros(micros: int) -> datetime:
