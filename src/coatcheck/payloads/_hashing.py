@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final
 
@@ -18,25 +17,54 @@ _TOGETHER: Final = 1024 * 1024
 _MOST_BEHIND: Final = 4 * _TOGETHER
 """Bytes that may have flowed on before they are hashed."""
 _ON_LOOP: Final = 64 * 1024
+_MOST_THREADS: Final = 2
+_LINGER: Final = 0.1
+"""Seconds without work after which a thread ends."""
 
 
 class _Threads:
-    """The threads that hash, of this process; started when there is work."""
+    """The threads that hash, of this process: there while there is work."""
 
     def __init__(self) -> None:
-        self._pool: ThreadPoolExecutor | None = None
-        os.register_at_fork(after_in_child=self._forget)
+        self._begin()
+        os.register_at_fork(after_in_child=self._begin)
 
-    def _forget(self) -> None:
-        """Leave the parent's threads, which no child has."""
-        self._pool = None
+    def _begin(self) -> None:
+        # A child of a fork has none of its parent's threads.
+        self._waiting: deque[StreamDigest] = deque()
+        self._changed = threading.Condition()
+        self._alive = 0
+        self._idle = 0
 
     def start(self, digest: StreamDigest) -> None:
         """Let a thread hash; when none can be had, who asks for the digest will."""
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(2, thread_name_prefix="coatcheck-hash")
-        with suppress(RuntimeError):
-            self._pool.submit(digest.hash_waiting)
+        with self._changed:
+            if self._idle:
+                self._waiting.append(digest)
+                self._changed.notify()
+            elif self._alive < _MOST_THREADS:
+                thread = threading.Thread(
+                    target=self._work, args=(digest,), name="coatcheck-hash", daemon=True
+                )
+                with suppress(RuntimeError):
+                    thread.start()
+                    self._alive += 1
+
+    def _work(self, digest: StreamDigest | None) -> None:
+        while digest is not None:
+            digest.hash_waiting()
+            digest = self._next()
+
+    def _next(self) -> StreamDigest | None:
+        with self._changed:
+            if not self._waiting:
+                self._idle += 1
+                self._changed.wait(_LINGER)
+                self._idle -= 1
+            if self._waiting:
+                return self._waiting.popleft()
+            self._alive -= 1
+            return None
 
 
 _threads = _Threads()

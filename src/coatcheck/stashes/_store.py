@@ -264,13 +264,8 @@ class StashStore(StashClaims, ABC):
 
 def _info(expires: Expiry | None, now: datetime, known: Mapping[str, Any]) -> PutInfo:
     """Return the metadata of a payload that is stored now, with what else is known."""
-    return PutInfo(
-        content_type=PLAIN.content_type,
-        pinned=True,
-        expiry=expires,
-        deadline=deadline_from(expires, now),
-        created=now,
-        **known,
+    return PLAIN.with_valid(
+        expiry=expires, deadline=deadline_from(expires, now), created=now, **known
     )
 
 

@@ -398,5 +398,7 @@ def receipt_of(info: ObjectInfo) -> Receipt:
 def completed(info: PutInfo, disk: Disk) -> tuple[PutInfo, int]:
     """Return the metadata with creation time and write id, and the mtime."""
     now = disk.now()
-    filled = info.stamped(info.created or now, info.write_id or uuid4().hex)
+    filled = info.with_valid(
+        created=info.created or now, write_id=info.write_id or uuid4().hex
+    )
     return filled, touched_at(info, now)
