@@ -146,9 +146,7 @@ def renewed(
     return fresh if deadline < fresh - debounce else None
 
 
-def is_as_read(
-    expiry: Expiry | None, deadline: datetime | None, now: datetime
-) -> bool:
+def is_as_read(expiry: Expiry | None, deadline: datetime | None, now: datetime) -> bool:
     """Tell whether a read at `now` would neither refuse an object nor renew it."""
     if deadline is None:
         return True

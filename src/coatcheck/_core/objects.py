@@ -201,7 +201,6 @@ class PutInfo:
         if self.tags is not NOTHING:
             object.__setattr__(self, "tags", _checked_tags(self.tags))
 
-
     def with_valid(self, **fields: Any) -> PutInfo:
         """Do as `dataclasses.replace` with fields that need no checks, at its half."""
         made, fill = object.__new__(PutInfo), object.__setattr__

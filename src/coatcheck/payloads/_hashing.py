@@ -44,7 +44,10 @@ class _Threads:
                 self._changed.notify()
             elif self._alive < _MOST_THREADS:
                 thread = threading.Thread(
-                    target=self._work, args=(digest,), name="coatcheck-hash", daemon=True
+                    target=self._work,
+                    args=(digest,),
+                    name="coatcheck-hash",
+                    daemon=True,
                 )
                 with suppress(RuntimeError):
                     thread.start()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from coatcheck._core.objects import ObjectInfo, PutInfo
     from coatcheck._core.ranges import ByteRange
     from coatcheck.abc import Held, Reader
+    from coatcheck.wrappers import ExpiringBucket
 
     from ._budget import Portion
     from ._stash import Stash
@@ -84,42 +85,52 @@ class StashClaims(StashGround, ABC):
         """
         with naming(address):
             if address.url is not None:
-                check_admitted(self.config, address)
                 return await self._traffic.get_link(
-                    await self._links(), address, lambda: self._read(address, portion)
+                    await self._links(),
+                    address,
+                    lambda: self._read_plainly(address, portion),
                 )
             place = self._places.of_address(address)
             bucket = await self._bucket(place)
             if bucket.is_immediate:
-                reading = bucket.get(address.key)
-                return _dated(await self._read_payload(reading, address))
+                return await self._read_plainly(address, portion)
             return await self._traffic.get(
-                place, bucket, address, lambda: self._read(address, portion)
+                place, bucket, address, lambda: self._read(bucket, address, portion)
             )
 
-    async def _read(self, address: Address, portion: Portion | None) -> VerifiedBody:
-        small = await self._read_in_one_step(address)
-        if small is not None:
-            if portion is not None:
-                portion.fit(len(small.body))
-            return small
-        reading = await self._reading(address)
-        return _dated(await self._read_payload(reading, address, portion))
+    async def _read(
+        self, bucket: ExpiringBucket, address: Address, portion: Portion | None = None
+    ) -> VerifiedBody:
+        """Read a stored stash, in one step if that is enough."""
+        small = await self._read_in_one_step(bucket, address)
+        if small is None:
+            return await self._read_plainly(address, portion)
+        if portion is not None:
+            portion.fit(len(small.body))
+        return small
 
-    async def _read_in_one_step(self, address: Address) -> VerifiedBody | None:
+    async def _read_in_one_step(
+        self, bucket: ExpiringBucket, address: Address
+    ) -> VerifiedBody | None:
         """Read a small stash that is stored as it is; None for all others."""
-        digest, config = address.digest, self.config
-        if digest is None or address.streamed or config.compression == ZSTD:
+        steps, digest, config = bucket.in_one_step, address.digest, self.config
+        if steps is None or digest is None or address.streamed:
             return None
-        if address.url is not None:
+        if config.compression == ZSTD:
             return None
-        steps = (await self._bucket(self._places.of_address(address))).in_one_step
-        held = None if steps is None else await steps.read(address.key, digest)
+        held = await steps.read(address.key, digest)
         if held is None or held.info.encoding or held.info.codec:
             return None
         if len(held.body) > config.max_payload_bytes:
             return None
         return VerifiedBody(held.body, held.info, held.created)
+
+    async def _read_plainly(
+        self, address: Address, portion: Portion | None
+    ) -> VerifiedBody:
+        reading = await self._reading(address)
+        body, info = await self._read_payload(reading, address, portion)
+        return VerifiedBody(body, info, info.created)
 
     async def _reading(
         self, address: Address, byte_range: ByteRange | None = None
@@ -176,10 +187,6 @@ class StashClaims(StashGround, ABC):
                 " damaged or replaced"
             )
         return body, info
-
-
-def _dated(read: tuple[bytes, ObjectInfo]) -> VerifiedBody:
-    return VerifiedBody(*read, read[1].created)
 
 
 async def stash_digest(body: bytes, algorithm: DigestAlgorithm) -> str:

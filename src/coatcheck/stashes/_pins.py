@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from coatcheck._core.digests import DigestAlgorithm, algorithm_of
@@ -34,8 +33,9 @@ class VerifiedBody(NamedTuple):
 
     def dated(self) -> PutInfo | ObjectInfo:
         """Return what is known of it together with when it was written."""
-        info = self.info
-        return info if info.created else replace(info, created=self.created)
+        if isinstance(self.info, ObjectInfo):
+            return self.info
+        return self.info.with_valid(created=self.created)
 
 
 def pins_of(address: Address) -> Pins:

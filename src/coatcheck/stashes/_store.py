@@ -211,7 +211,7 @@ class StashStore(StashClaims, ABC):
         )
         if receipt is None and not _is_known(standing, info):
             # Somebody stored under this address before; it must be this payload.
-            await self._read(address, None)
+            await self._read(bucket, address)
         return Kept(digest, standing, standing.created)
 
     @overload

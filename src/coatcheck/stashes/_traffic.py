@@ -27,7 +27,6 @@ from ._pins import VerifiedBody, pins_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-
     from datetime import datetime
 
     from coatcheck._core.address import Address

@@ -87,11 +87,9 @@ class GuardedBucket(BoundedBucket):
 
     @property
     def in_one_step(self) -> OneStep | None:
-        """A step that leads nowhere is no event, so an observer has it hidden."""
+        """See `coatcheck.abc.OneStep`."""
         inner = in_one_step(self._inner)
-        if inner is None or self.bounds.observer is not None:
-            return None
-        return BoundedOneStep(inner, self)
+        return None if inner is None else BoundedOneStep(inner, self)
 
     async def put(
         self,

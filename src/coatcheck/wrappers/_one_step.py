@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from coatcheck._core.digests import digest_of
 from coatcheck._core.expiry import is_as_read
 from coatcheck._core.names import MAX_KEY_BYTES
 from coatcheck.errors import InvalidName
@@ -66,9 +67,12 @@ class BoundedOneStep:
     async def create(
         self, stem: str, body: bytes, *, algorithm: DigestAlgorithm, info: PutInfo
     ) -> Named:
+        key = stem
+        if self._bucket.bounds.observer is not None:
+            key = f"{stem}.{digest_of(body, algorithm)}"
         return await self._bucket.bounded(
             "put",
-            stem,
+            key,
             lambda: self._inner.create(stem, body, algorithm=algorithm, info=info),
         )
 

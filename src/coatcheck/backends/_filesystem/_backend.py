@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from coatcheck._core.expiry import utc_now
 from coatcheck._core.names import check_namespace
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from coatcheck.abc import Backend, Bucket
-
-
-_SHORT_WORK: Final = {"threads": 6, "batch": 16, "patience": 0.006}
 
 
 class FilesystemBackend(AsyncResource):
@@ -66,11 +63,11 @@ class FilesystemBackend(AsyncResource):
             lock_timeout=lock_timeout.total_seconds(),
         )
         # Reading is short and gains from batches; waiting for the disk does not.
-        self._readers = BatchPool("coatcheck-read", **_SHORT_WORK)
+        self._readers = _pool_for_short_work("coatcheck-read")
         self._writers = (
             BatchPool("coatcheck-write", threads=6, batch=1)
             if durable
-            else BatchPool("coatcheck-write", **_SHORT_WORK)
+            else _pool_for_short_work("coatcheck-write")
         )
 
     def bucket(self, name: str, prefix: str = "") -> Bucket:
@@ -126,6 +123,10 @@ class FilesystemBackend(AsyncResource):
         # A thread that hangs may still use the descriptors.
         if self._readers.has_ended and self._writers.has_ended:
             await to_its_end(self._disk.close)
+
+
+def _pool_for_short_work(name: str) -> BatchPool:
+    return BatchPool(name, threads=6, batch=16, patience=0.006)
 
 
 if TYPE_CHECKING:

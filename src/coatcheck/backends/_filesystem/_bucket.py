@@ -21,8 +21,9 @@ from coatcheck.payloads._body import open_source, whole_bytes
 from ._draft import Draft
 from ._errors import storage_errors
 from ._multipart import MultipartBucket
-from ._objects import completed, deleted, touched, written
+from ._objects import completed
 from ._one_step import FilesInOneStep
+from ._outcomes import deleted, touched, written
 from ._reads import FileRead
 from ._record import to_micros, touched_at
 from ._scan import BucketScan
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
         WriteMode,
     )
 
-    from ._objects import Found
+    from ._lookup import Found
 
 CAPABILITIES: Final = frozenset(Capability) - {
     Capability.SIGN,

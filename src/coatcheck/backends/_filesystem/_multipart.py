@@ -17,7 +17,8 @@ from coatcheck.errors import (
 )
 from coatcheck.payloads._body import open_source
 
-from ._objects import receipt_of, written
+from ._objects import receipt_of
+from ._outcomes import written
 from ._record import to_micros, touched_at
 from ._threaded import ThreadedBucket
 from ._uploads import MAX_PARTS, Uploads
@@ -65,7 +66,9 @@ class MultipartBucket(ThreadedBucket):
             raise InvalidInput(f"part numbers are 1 to {MAX_PARTS}, not {number}")
         if size < 0:
             raise InvalidInput(f"a part's size is not negative: {size}")
-        await self.read_in_thread("find the upload to", upload.key, lambda: self._plan(upload))
+        await self.read_in_thread(
+            "find the upload to", upload.key, lambda: self._plan(upload)
+        )
         running = md5(usedforsecurity=False)
         async with open_source(body, size) as source, self._draft(upload.key) as draft:
             async for chunk in source:
@@ -99,7 +102,9 @@ class MultipartBucket(ThreadedBucket):
         check_part_order(parts)
         key = upload.key
         try:
-            info, mode = await self.read_in_thread("complete", key, lambda: self._plan(upload))
+            info, mode = await self.read_in_thread(
+                "complete", key, lambda: self._plan(upload)
+            )
             receipt = await self._join(upload, parts, info, mode)
         except (ObjectNotFound, InvalidInput):
             repeated = await self.read_in_thread(
@@ -147,7 +152,9 @@ class MultipartBucket(ThreadedBucket):
             return None
 
     async def abort(self, upload: Upload) -> None:
-        await self.write_in_thread("abort", upload.key, lambda: self.uploads.drop(upload))
+        await self.write_in_thread(
+            "abort", upload.key, lambda: self.uploads.drop(upload)
+        )
 
     def list_uploads(
         self, prefix: str = "", *, older_than: timedelta | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from coatcheck._core.digests import digest_of, is_digest_of
 from coatcheck._core.writes import Write
@@ -10,7 +10,9 @@ from coatcheck.abc import Named
 from coatcheck.errors import AlreadyExists, OutcomeUnknown
 
 from ._draft import Draft
-from ._objects import SMALL, completed, written
+from ._lookup import SMALL
+from ._objects import completed
+from ._outcomes import written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +31,9 @@ class FilesInOneStep:
 
     __slots__ = ("_bucket",)
 
-    most: Final = SMALL
+    @property
+    def most(self) -> int:
+        return SMALL
 
     def __init__(self, bucket: ThreadedBucket) -> None:
         self._bucket = bucket

@@ -164,7 +164,10 @@ def unpack_plain_tail(tail: bytes, file_size: int) -> PlainRecord | None:
         headers = fields["headers"]
         if fields.keys() != _PLAIN_FIELDS or headers.keys() != _PLAIN_HEADERS:
             return None
-        created, info = parse_time(headers[TIME_CREATED]), _plain(fields["content_type"])
+        created, info = (
+            parse_time(headers[TIME_CREATED]),
+            _plain(fields["content_type"]),
+        )
         key, size = fields["key"], fields["size"]
     except _MALFORMED:
         return None
@@ -190,7 +193,9 @@ _MALFORMED = (ValueError, KeyError, TypeError, AttributeError)
 
 
 def _cut(held: int, stored: int) -> IntegrityError:
-    return IntegrityError(f"the file holds {held} bytes of the {stored} that were stored")
+    return IntegrityError(
+        f"the file holds {held} bytes of the {stored} that were stored"
+    )
 
 
 @lru_cache(maxsize=64)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from coatcheck.errors import Outcome
 
     from ._disk import Disk
-    from ._objects import Judge
+    from ._outcomes import Judge
     from ._pool import BatchPool
 
 _T = TypeVar("_T")
