@@ -102,14 +102,14 @@ ON_FILES = (
     ),
     defect(
         "a cancelled call's result is not freed",
-        f"{FILES}/_pool.py",
-        "        if discard is not None and job.error is None:\n",
-        "        if discard is None and job.error is None:\n",
+        f"{FILES}/_jobs.py",
+        "if discard is not None and self.error is None:",
+        "if discard is None and self.error is None:",
         "backends/test_files_pool.py::test_a_running_call_that_is_cancelled_is_waited_for",
     ),
     defect(
         "a record of another key is taken",
-        f"{FILES}/_objects.py",
+        f"{FILES}/_lookup.py",
         "if key is not None and record.key != key:",
         "if key is None and record.key != key:",
         "backends/test_files_hostile.py::test_the_record_of_another_key_is_damage",

@@ -8,14 +8,14 @@ ON_PAYLOADS = (
     defect(
         "the digest of what is read is not compared",
         "payloads/_integrity.py",
-        "if self._hasher is not None and self._hasher.hexdigest() != self._digest:",
-        "if self._hasher is not None and not self._hasher.hexdigest():",
+        "if not await self._digest.is_as_expected():",
+        "if await self._digest.is_as_expected() is None:",
         "payloads/test_integrity.py::test_a_damaged_byte_is_found",
     ),
     defect(
         "only the stored digest is compared, and not the pinned one",
         "payloads/_integrity.py",
-        "        self._hasher = hasher(algorithm)\n        self._digest = digest\n",
+        "        self._digest = StreamDigest(algorithm, digest)\n",
         "",
         "payloads/test_integrity.py::test_a_pin_is_what_counts",
     ),
