@@ -13,6 +13,27 @@ ON_PAYLOADS = (
         "payloads/test_integrity.py::test_a_damaged_byte_is_found",
     ),
     defect(
+        "a stream runs ahead of its digest without a bound",
+        "payloads/_hashing.py",
+        "if self._taken - self._hashed > _MOST_BEHIND:",
+        "if self._hashed > self._taken:",
+        "payloads/test_hashing.py::test_a_stream_runs_only_so_far_ahead",
+    ),
+    defect(
+        "a cancelled read loses the chunk that was ready",
+        "payloads/_integrity.py",
+        "            self._left = released\n",
+        "",
+        "payloads/test_integrity.py::test_a_cancelled_read_loses_nothing",
+    ),
+    defect(
+        "a cancelled read loses what it had gathered",
+        "payloads/_integrity.py",
+        '            self._left = b"".join([*pieces, self._left])\n',
+        "",
+        "payloads/test_integrity.py::test_a_cancelled_read_loses_nothing",
+    ),
+    defect(
         "only the stored digest is compared, and not the pinned one",
         "payloads/_integrity.py",
         "        self._digest = StreamDigest(algorithm, digest)\n",

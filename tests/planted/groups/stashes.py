@@ -173,6 +173,20 @@ ON_TRAFFIC = (
         f"{TRAFFIC}::test_what_is_not_equal_is_written",
     ),
     defect(
+        "creates of one name are one write, whatever they hold",
+        "stashes/_traffic.py",
+        "            (expires, body),\n",
+        "            (expires, None),\n",
+        "stashes/test_one_step.py::test_equal_creates_are_one_write_and_others_are_not",
+    ),
+    defect(
+        "in one step deadlines do not count",
+        "wrappers/_one_step.py",
+        "return held if is_as_read(info.expiry, info.deadline, self._now()) else None",
+        "return held",
+        "stashes/test_one_step.py::test_expiring_stashes_are_read_in_one_step_until_they_expire",
+    ),
+    defect(
         "creates with different expiries are one write",
         "stashes/_traffic.py",
         "            (expires, body),\n",

@@ -72,6 +72,7 @@ class BatchPool:
         self._begun = 0
         self._slow_until = 0.0
         self._watched = False
+        self._called = False
         self._dozing = False
         self._closed = False
         self._closers: list[tuple[anyio.Event, Any]] = []
@@ -165,11 +166,13 @@ class BatchPool:
         for _ in range(min(wanted - told, most - self._alive)):
             self._start_thread()
 
-    def _start_thread(self) -> None:
+    def _start_thread(self) -> bool:
         thread = threading.Thread(target=self._work, name=self._name, daemon=True)
         with suppress(RuntimeError):
             thread.start()
             self._alive += 1
+            return True
+        return False
 
     @property
     def has_ended(self) -> bool:
@@ -245,12 +248,16 @@ class BatchPool:
         if self._dozing:
             self._dozing = False
             self._late.notify()
-        elif not self._watched and self._is_patient():
-            if self._idle:
-                self._idle -= 1
-                self._wanted.notify()
-            elif self._alive < self._threads:
-                self._start_thread()
+        elif not (self._watched or self._called) and self._is_patient():
+            self._call_watcher()
+
+    def _call_watcher(self) -> None:
+        if self._idle:
+            self._idle -= 1
+            self._wanted.notify()
+            self._called = True
+        elif self._alive < self._threads:
+            self._called = self._start_thread()
 
     def _rest(self) -> None:
         """Wait for work, or watch the one who works."""
@@ -258,7 +265,7 @@ class BatchPool:
             self._idle += 1
             self._wanted.wait()
             return
-        self._watched = True
+        self._watched, self._called = True, False
         try:
             self._watch()
         finally:

@@ -96,24 +96,26 @@ class Ahead:
         if self._is_slow:
             self._fetch_more()
         begun = monotonic()
-        chunk = (await anext(beginning))[: self._stop - self._taken]
+        chunk = await anext(beginning)
         waited = monotonic() - begun
         self._waited += waited
         self._longest = max(self._longest, waited)
+        self._judge(self._taken + len(chunk))
+        chunk = chunk[: self._stop - self._taken]
         self._taken += len(chunk)
-        if not self._is_slow and self._taken >= JUDGED:
-            self._judge()
         if self._taken == self._stop:
             beginning.close()
             self._beginning = None
         return chunk
 
-    def _judge(self) -> None:
+    def _judge(self, taken: int) -> None:
         """Judge the pace; while it is good, the ranges begin further on."""
+        if self._is_slow or taken < JUDGED:
+            return
         # Stores pause once, until they have what they send next.
-        self._is_slow = self._waited - self._longest >= self._taken / FAST
+        self._is_slow = self._waited - self._longest >= taken / FAST
         if not self._is_slow:
-            self._stop = self._start = min(self._taken + PART, self._info.size)
+            self._stop = self._start = min(taken + PART, self._info.size)
 
     def _fetch_more(self) -> None:
         while len(self._under_way) < _AT_ONCE and self._start < self._info.size:
