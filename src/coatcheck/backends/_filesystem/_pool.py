@@ -236,7 +236,7 @@ class BatchPool:
 
     def _is_patient(self) -> bool:
         """Tell whether one thread is enough, as far as anybody knows."""
-        return self._patience > 0 and not self._is_slow()
+        return self._patience > 0 and not self._closed and not self._is_slow()
 
     def _is_slow(self) -> bool:
         return self._slow_until > 0 and monotonic() < self._slow_until
