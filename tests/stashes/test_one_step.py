@@ -18,8 +18,10 @@ from coatcheck.backends._filesystem._lookup import SMALL
 from coatcheck.backends._filesystem._pool import BatchPool
 from coatcheck.errors import (
     AtCapacity,
+    BackendUnavailable,
     IntegrityError,
     InvalidName,
+    ObjectNotFound,
     OutcomeUnknown,
     StashNotFound,
 )
@@ -218,6 +220,35 @@ async def test_a_stash_that_is_deleted_meanwhile_is_written_again(place):
                 await cc.delete(stash.address)
                 tasks.start_soon(cc.create, "n", TEXT)
             assert (await cc.retrieve(stash.address)).data == TEXT
+
+
+async def test_what_vanishes_while_it_is_compared_is_written_again(place, monkeypatch):
+    """A create that found an equal stash does not fail because others delete it."""
+    async with place.opened() as cc:
+        stash = await cc.create("n", TEXT)
+        path, compare = path_of(place, stash), cc._read
+
+        async def vanishing(bucket, address):
+            path.unlink()
+            return await compare(bucket, address)
+
+        monkeypatch.setattr(cc, "_read", vanishing)
+        assert (await cc.create("n", TEXT)) == stash
+        monkeypatch.undo()
+        assert (await cc.retrieve(stash.address)).data == TEXT
+
+
+async def test_what_vanishes_again_and_again_is_given_up(place, monkeypatch):
+    """After some attempts, with an error that says so."""
+    async with place.opened() as cc:
+        await cc.create("n", TEXT)
+
+        async def vanished(bucket, address):
+            raise ObjectNotFound("planted")
+
+        monkeypatch.setattr(cc, "_read", vanished)
+        with pytest.raises(BackendUnavailable, match="changed by others"):
+            await cc.create("n", TEXT)
 
 
 async def test_errors_name_the_stash(place, calls):

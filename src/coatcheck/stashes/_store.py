@@ -11,6 +11,7 @@ from coatcheck._core.address import INLINE, Address, check_stash_name, made_addr
 from coatcheck._core.digests import digest_of
 from coatcheck._core.expiry import deadline_from
 from coatcheck._core.objects import ObjectInfo, PutInfo
+from coatcheck.errors import ObjectNotFound
 from coatcheck.payloads._compression import compress
 from coatcheck.payloads._integrity import OFF_LOOP, off_loop
 from coatcheck.payloads._msgpack import encode
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+_ATTEMPTS: Final = 8
+"""How often a payload is stored again when others delete it meanwhile."""
 _TURN: Final = 64
 """So many calls in a row may run before others have their turn."""
 
@@ -206,13 +209,20 @@ class StashStore(StashClaims, ABC):
         if self.config.compression == ZSTD:
             stored, known = await off_loop(compress, body), {"encoding": ZSTD}
         info = _info(expires, bucket.backend.now(), known)
-        receipt, standing = await bucket.put_later(
-            address.key, stored, info=info, taken=taken
-        )
-        if receipt is None and not _is_known(standing, info):
-            # Somebody stored under this address before; it must be this payload.
-            await self._read(bucket, address)
-        return Kept(digest, standing, standing.created)
+        for _ in range(_ATTEMPTS):
+            receipt, standing = await bucket.put_later(
+                address.key, stored, info=info, taken=taken
+            )
+            try:
+                if receipt is None and not _is_known(standing, info):
+                    # Somebody stored under this address; it must be this payload.
+                    await self._read(bucket, address)
+            except ObjectNotFound:
+                # And somebody has deleted it since.
+                taken = False
+            else:
+                return Kept(digest, standing, standing.created)
+        raise bucket.contended(address.key)
 
     @overload
     async def retrieve(

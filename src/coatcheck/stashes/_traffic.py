@@ -160,18 +160,16 @@ class Traffic:
         cache: StashCache | None,
     ) -> VerifiedBody:
         now = bucket.backend.now
-        asked, ticks = now(), monotonic()
 
         def suits(found: VerifiedBody) -> bool:
             return is_current(found.info, now())
 
-        def keep(found: VerifiedBody) -> None:
-            if cache is not None:
-                claimed = Claimed(found.body, found.dated(), asked, ticks)
-                cache.keep(spot, pins, claimed, now())
-
         landed = await self._gets.join(
-            spot, pins, lambda: self._in_turn(spot[0], read), suits=suits, keep=keep
+            spot,
+            pins,
+            lambda: self._in_turn(spot[0], read),
+            suits=suits,
+            keep=None if cache is None else _keeping(cache, spot, pins, now),
         )
         if landed.joined:
             self._tell("get_coalesced", bucket, key)
@@ -238,6 +236,18 @@ class Traffic:
         scheme = bucket.backend.scheme
         event = Event(name=name, backend=scheme, bucket=bucket.name, key=key)
         emit(self._observer, event)
+
+
+def _keeping(
+    cache: StashCache, spot: Spot, pins: Pins, now: Callable[[], datetime]
+) -> Callable[[VerifiedBody], None]:
+    """Return what keeps the result of a read that begins now."""
+    asked, ticks = now(), monotonic()
+
+    def keep(found: VerifiedBody) -> None:
+        cache.keep(spot, pins, Claimed(found.body, found.dated(), asked, ticks), now())
+
+    return keep
 
 
 def _spot(place: Place, key: str) -> Spot:
