@@ -254,3 +254,42 @@ def test_foreign_values_are_read_or_refused(info, data):
     except InvalidInput:
         return
     assert headers.decode_metadata(headers.encode_metadata(read)) == read
+
+
+@untimed
+@given(moments, words, st.sampled_from(["text/plain", "application/msgpack", None]))
+def test_what_says_little_is_read_as_the_rest(created, write_id, content_type):
+    """The short way to metadata leads to what the long one does."""
+    standard = {} if content_type is None else {"content_type": content_type}
+    info = PutInfo(created=created, write_id=write_id, **standard)
+    told = headers.encode_metadata(info)
+    assert told.keys() == {headers.TIME_CREATED, headers.WRITE_ID}
+    assert headers.decode_metadata(told, **standard) == info
+    assert headers.decode_metadata({**told, "other": "x"}, **standard) == info
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x-cc-write-id", ""),
+        ("x-cc-write-id", "a" * 65),
+        ("x-cc-write-id", "a b"),
+        ("x-cc-write-id", "%"),
+        ("x-sn-time-created", "yesterday"),
+        ("x-sn-time-created", "2026-01-01T00:00:00"),
+    ],
+)
+def test_what_says_little_is_checked_as_the_rest(name, text):
+    """A damaged time or write id is refused on the short way, too."""
+    told = headers.encode_metadata(PutInfo(created=EPOCH, write_id="w")) | {name: text}
+    with pytest.raises(InvalidInput):
+        headers.decode_metadata(told)
+
+
+@untimed
+@given(put_infos, moments, words)
+def test_valid_fields_are_replaced_as_any(info, created, write_id):
+    """Replacing fields that need no checks gives what replacing any gives."""
+    fields = {"created": created, "write_id": write_id}
+    assert info.with_valid(**fields) == replace(info, **fields)
+    assert info.with_valid() == info

@@ -278,8 +278,8 @@ async def make_pool():
     """Make pools that are closed, and whose threads have ended, after the test."""
     pools = []
 
-    def make(*, threads=1, batch=1):
-        pools.append(BatchPool(POOL, threads=threads, batch=batch))
+    def make(*, threads=1, batch=1, patience=0):
+        pools.append(BatchPool(POOL, threads=threads, batch=batch, patience=patience))
         return pools[-1]
 
     yield make

@@ -142,9 +142,22 @@ def environ(stage: Stage) -> dict[str, str]:
 
 
 @contextmanager
-def staged(*, needs_s3: bool, quick: bool) -> Iterator[Stage]:
+def playground() -> Iterator[Path]:
+    """Give the folder of all stages, which goes when the last was played on.
+
+    Removing thousands of files makes some file systems slow for a minute, and what is
+    played next would be measured with it.
+    """
+    with tempfile.TemporaryDirectory(
+        prefix="coatcheck-benchmark-", ignore_cleanup_errors=True
+    ) as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def staged(ground: Path, *, needs_s3: bool, quick: bool) -> Iterator[Stage]:
     """Give a fresh folder, and a fresh SeaweedFS when it is needed."""
-    folder = tempfile.mkdtemp(prefix="coatcheck-benchmark-")
+    folder = tempfile.mkdtemp(prefix="stage-", dir=ground)
     try:
         with ExitStack() as stack:
             url = ""
@@ -155,7 +168,9 @@ def staged(*, needs_s3: bool, quick: bool) -> Iterator[Stage]:
                 create_bucket(url)
             yield Stage(folder=folder, url=url, quick=quick)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if needs_s3:
+            # It is few files and many bytes.
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def create_bucket(url: str) -> None:

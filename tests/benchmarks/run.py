@@ -74,15 +74,17 @@ def play_all(
     registry: str, wanted: Sequence[Match], pace: Pace
 ) -> Iterator[Played | play.Failed]:
     """Play one match after the other; a side that fails is told and passed over."""
-    for _, group in groupby(wanted, key=lambda match: match.stage):
-        together = list(group)
-        needs_s3 = any(match.workload.needs_s3 for match in together)
-        with play.staged(needs_s3=needs_s3, quick=pace is play.QUICK) as stage:
-            for match in together:
-                try:
-                    yield play_one(registry, match, stage, pace)
-                except play.Failed as failure:
-                    yield failure
+    quick = pace is play.QUICK
+    with play.playground() as ground:
+        for _, group in groupby(wanted, key=lambda match: match.stage):
+            together = list(group)
+            needs_s3 = any(match.workload.needs_s3 for match in together)
+            with play.staged(ground, needs_s3=needs_s3, quick=quick) as stage:
+                for match in together:
+                    try:
+                        yield play_one(registry, match, stage, pace)
+                    except play.Failed as failure:
+                        yield failure
 
 
 def play_one(registry: str, match: Match, stage: Stage, pace: Pace) -> Played:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from datetime import UTC, datetime
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from coatcheck.abc import DigestAlgorithm, ObjectInfo, Verified
 from coatcheck.errors import BackendUnavailable, IntegrityError, InvalidInput
+from coatcheck.payloads._hashing import StreamDigest
 from coatcheck.payloads._integrity import OFF_LOOP, VerifiedReader
 
 untimed = settings(deadline=None)
@@ -269,3 +271,49 @@ async def test_a_chunk_behind_the_end_is_found():
     """An object that is longer than its info by a whole chunk is damaged."""
     with pytest.raises(IntegrityError):
         await reader_of(*CHUNKS, b"!").read()
+
+
+class Interrupted:
+    """Chunks, and a digest that is cancelled while it takes one of them."""
+
+    def __init__(self, monkeypatch, number):
+        self.left = number
+        take, is_as_expected = StreamDigest.take, StreamDigest.is_as_expected
+
+        async def taken(digest, chunk):
+            await take(digest, chunk)
+            self.meet()
+
+        async def ended(digest):
+            self.meet()
+            return await is_as_expected(digest)
+
+        monkeypatch.setattr(StreamDigest, "take", taken)
+        monkeypatch.setattr(StreamDigest, "is_as_expected", ended)
+
+    def meet(self):
+        self.left -= 1
+        if self.left == 0:
+            raise asyncio.CancelledError
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("number", range(1, len(CHUNKS) + 2))
+@pytest.mark.parametrize("size", [None, -1, 1, 4, 100])
+async def test_a_cancelled_read_loses_nothing(monkeypatch, number, size):
+    """Whoever reads on after a deadline of his own gets every byte once."""
+    Interrupted(monkeypatch, number)
+    reader = reader_of(*CHUNKS, digest=sha256(BODY))
+    got, cancelled = b"", 0
+    while True:
+        try:
+            read = anext(reader, b"") if size is None else reader.read(size)
+            piece = await read
+        except asyncio.CancelledError:
+            cancelled += 1
+            continue
+        if not piece:
+            break
+        got += piece
+    assert got == BODY
+    assert cancelled == 1

@@ -8,7 +8,7 @@ from anyio.lowlevel import checkpoint
 from tests.stashes.slow import Alive, left_over, settle
 
 from coatcheck.errors import AtCapacity, PayloadError, StashNotFound
-from coatcheck.stashes import _store, _traffic
+from coatcheck.stashes import _claiming, _store, _traffic
 
 pytestmark = pytest.mark.anyio
 
@@ -168,14 +168,14 @@ async def test_what_is_compressed_takes_room_for_all_of_it(slow, small_budget):
         addresses = [(await cc.create(*item)).address for item in items]
         budget = cc._traffic.budget
         budget.guess, held = 100, []
-        decompress = _store.decompress
+        decompress = _claiming.decompress
 
         def watched(stored, *, max_bytes):
             held.append(budget.held)
             return decompress(stored, max_bytes=max_bytes)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_store, "decompress", watched)
+            patch.setattr(_claiming, "decompress", watched)
             assert len(await cc.retrieve_many(addresses)) == 4
         assert len(held) == 4
         assert all(15_000 < each <= LIMIT for each in held)

@@ -146,6 +146,13 @@ def renewed(
     return fresh if deadline < fresh - debounce else None
 
 
+def is_as_read(expiry: Expiry | None, deadline: datetime | None, now: datetime) -> bool:
+    """Tell whether a read at `now` would neither refuse an object nor renew it."""
+    if deadline is None:
+        return True
+    return not is_expired(deadline, now) and renewed(expiry, deadline, now) is None
+
+
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 _DURATION = re.compile(
     r"(?:(\d{1,9})d)? ?(?:(\d{1,9})h)? ?(?:(\d{1,9})m)? ?(?:(\d{1,9})s)?"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, quote_from_bytes, unquote_to_bytes
 
@@ -121,6 +122,10 @@ def decode_metadata(headers: Mapping[str, str], **standard: Any) -> PutInfo:
     Raises:
         InvalidInput: A value is malformed; the message does not show it.
     """
+    if headers.keys() == _STAMP:
+        stamped = _stamped(headers, standard)
+        if stamped is not None:
+            return stamped
     found: dict[str, Any] = dict(standard)
     custom: dict[str, str] = {}
     for name, value in headers.items():
@@ -137,6 +142,24 @@ def decode_metadata(headers: Mapping[str, str], **standard: Any) -> PutInfo:
             raise InvalidInput("an expiration policy has no time to count from")
         found["deadline"] = deadline_from(expiry, created)
     return PutInfo(custom=custom or NOTHING, **found)
+
+
+_STAMP: Final = {TIME_CREATED, WRITE_ID}
+_PLAIN_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def _stamped(headers: Mapping[str, str], standard: dict[str, Any]) -> PutInfo | None:
+    """Read the metadata of which nothing was said but who wrote it and when."""
+    write_id = headers[WRITE_ID]
+    if "tags" in standard or _PLAIN_ID.fullmatch(write_id) is None:
+        return None
+    created = parse_time(headers[TIME_CREATED])
+    return _said(tuple(standard.items())).with_valid(created=created, write_id=write_id)
+
+
+@lru_cache(maxsize=256)
+def _said(standard: tuple[tuple[str, Any], ...]) -> PutInfo:
+    return PutInfo(**dict(standard))
 
 
 def attachment(filename: str | None) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from coatcheck.errors import InvalidInput
 
@@ -36,7 +37,8 @@ _MAX_TAG_NAME = 128
 _MAX_TAG = 256
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+# These three have no slots: the copies that every call makes of them are dicts.
+@dataclass(frozen=True, kw_only=True)
 class ObjectEntry:
     """What a listing tells about one object."""
 
@@ -50,7 +52,7 @@ class ObjectEntry:
     """When the object was last written or touched, in UTC."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class ObjectInfo(ObjectEntry):
     """All that the store knows about one object; what it cannot tell is None."""
 
@@ -108,16 +110,19 @@ class ObjectInfo(ObjectEntry):
             modified: When the object was last written or touched.
             version: The version id.
         """
-        described = {name: getattr(info, name) for name in _DESCRIBED}
-        described["created"] = info.created or modified
-        return cls(
+        joined = object.__new__(cls)
+        told = joined.__dict__
+        told.update(info.__dict__)
+        del told["pinned"], told["md5"]
+        told.update(
             key=key,
             size=size,
             etag=etag,
             modified=modified,
             version=version,
-            **described,
+            created=info.created or modified,
         )
+        return joined
 
     def put_info(self) -> PutInfo:
         """Return what a write of an equal object would be given."""
@@ -134,7 +139,7 @@ class Page:
     """With a delimiter: what keys have in common up to it, in UTF-8 order."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class PutInfo:
     """What a write says about its object; all of it is optional.
 
@@ -200,12 +205,20 @@ class PutInfo:
         if self.tags is not NOTHING:
             object.__setattr__(self, "tags", _checked_tags(self.tags))
 
+    def with_valid(self, **fields: Any) -> PutInfo:
+        """Do as `dataclasses.replace` with fields that need no checks."""
+        made = object.__new__(PutInfo)
+        made.__dict__.update(self.__dict__)
+        made.__dict__.update(fields)
+        return made
+
 
 _CUSTOM_CLASS = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_DESCRIBED = tuple(
-    each.name for each in fields(PutInfo) if each.name not in ("pinned", "md5")
+_COPIED = tuple(
+    each.name
+    for each in fields(PutInfo)
+    if each.name not in ("pinned", "md5", "write_id")
 )
-_COPIED = tuple(name for name in _DESCRIBED if name != "write_id")
 
 
 def _check_digest(algorithm: DigestAlgorithm, what: str, text: object) -> None:

@@ -37,6 +37,7 @@ from ._capabilities import (
     require,
 )
 from ._observer import Event, Observer
+from ._one_step import Named, OneStep, in_one_step
 from ._reader import Reader, Verified
 from ._resource import AsyncResource
 from ._uploads import CanMultipart, CanResume
@@ -74,9 +75,11 @@ __all__ = (
     "FromNow",
     "Held",
     "Limits",
+    "Named",
     "ObjectEntry",
     "ObjectInfo",
     "Observer",
+    "OneStep",
     "Page",
     "Part",
     "PutInfo",
@@ -94,6 +97,7 @@ __all__ = (
     "Write",
     "WriteMode",
     "at_once",
+    "in_one_step",
     "innermost",
     "require",
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from coatcheck._core.objects import PutInfo
+    from coatcheck._core.objects import ObjectInfo, PutInfo
 
     from ._backend import Bucket
 
@@ -26,8 +26,11 @@ class Held(Protocol):
         ...
 
     @property
-    def info(self) -> PutInfo:
-        """What the last write said of it, times in UTC; `created` stands beside."""
+    def info(self) -> PutInfo | ObjectInfo:
+        """What is known of it, as far as anything was said; times in UTC.
+
+        What a write said has no `created`, which stands beside.
+        """
         ...
 
 

@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from anyio import to_thread
 
-from coatcheck._core.digests import DigestAlgorithm, Hasher, hasher
+from coatcheck._core.digests import DigestAlgorithm
 from coatcheck.abc import Verified
 from coatcheck.errors import CoatcheckError, IntegrityError, InvalidInput
+
+from ._hashing import StreamDigest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from typing import Self
 
+    from coatcheck._core.digests import Hasher
     from coatcheck.abc import ObjectInfo, Reader
 
 _T = TypeVar("_T")
@@ -40,7 +43,8 @@ class VerifiedReader:
     """A `Reader` over chunks that a driver delivers.
 
     One chunk is held back until the whole is verified. The driver owns the chunks'
-    source and closes it when the context of `get` ends.
+    source and closes it when the context of `get` ends. A read that is cancelled
+    loses nothing: the next one goes on where it began.
 
     Args:
         info: The object.
@@ -53,7 +57,6 @@ class VerifiedReader:
         "_digest",
         "_expected",
         "_failure",
-        "_hasher",
         "_held",
         "_info",
         "_left",
@@ -79,12 +82,10 @@ class VerifiedReader:
         self._left = b""
         self._started = False
         self._failure: CoatcheckError | None = None
-        self._hasher: Hasher | None = None
-        self._digest: str | None = None
+        self._digest: StreamDigest | None = None
         self._verified = Verified.LENGTH
         if span is None and info.sha256 is not None:
-            self._hasher = hasher(DigestAlgorithm.SHA256)
-            self._digest = info.sha256
+            self._digest = StreamDigest(DigestAlgorithm.SHA256, info.sha256)
             self._verified = Verified.SHA256
 
     @property
@@ -106,8 +107,7 @@ class VerifiedReader:
             raise InvalidInput("a reader is pinned before its first read")
         if self._span is not None:
             raise InvalidInput("a range cannot be pinned to the digest of the whole")
-        self._hasher = hasher(algorithm)
-        self._digest = digest
+        self._digest = StreamDigest(algorithm, digest)
         self._verified = Verified.DIGEST
         if size is not None and size != self._expected:
             self._failure = self._mismatch(f"has {self._expected} bytes, not {size}")
@@ -124,7 +124,17 @@ class VerifiedReader:
 
     async def read(self, size: int = -1) -> bytes:
         pieces: list[bytes] = []
-        wanted = size if size >= 0 else self._expected
+        try:
+            await self._gather(size if size >= 0 else self._expected, pieces)
+        except CoatcheckError:
+            raise
+        except BaseException:
+            self._left = b"".join([*pieces, self._left])
+            raise
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def _gather(self, wanted: int, pieces: list[bytes]) -> None:
+        """Add the next bytes to the pieces, fewer than wanted only at the end."""
         while wanted > 0:
             chunk = self._left or await self._next()
             self._left = b""
@@ -137,7 +147,6 @@ class VerifiedReader:
         if self._expected == 0:
             # Nothing to read, but nothing is not yet what was pinned.
             await self._next()
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def _next(self) -> bytes:
         """Return the next chunk that may be released, `b""` at the end."""
@@ -160,26 +169,35 @@ class VerifiedReader:
             self._received += len(chunk)
             if self._received > self._expected:
                 raise self._mismatch(f"has more than {self._expected} bytes")
-            if self._hasher is not None:
-                await feed(self._hasher, chunk)
             released, self._held = self._held, chunk
+            if self._digest is not None:
+                await self._take(self._digest, chunk, released)
             if released:
                 return released
         more = None if self._chunks is None else await anext(self._chunks, None)
         if more:
             raise self._mismatch(f"has more than {self._expected} bytes")
         self._chunks = None
-        self._check_digest()
+        await self._check_digest()
         last, self._held = self._held, b""
         return last
 
     def _at_end(self) -> bool:
         return self._received == self._expected
 
-    def _check_digest(self) -> None:
-        if self._hasher is not None and self._hasher.hexdigest() != self._digest:
+    async def _take(self, digest: StreamDigest, chunk: bytes, released: bytes) -> None:
+        try:
+            await digest.take(chunk)
+        except BaseException:
+            self._left = released
+            raise
+
+    async def _check_digest(self) -> None:
+        if self._digest is None:
+            return
+        if not await self._digest.is_as_expected():
             raise self._mismatch(f"does not match its {self._verified.value}")
-        self._hasher = None
+        self._digest = None
 
     def _mismatch(self, what: str) -> IntegrityError:
         return IntegrityError(

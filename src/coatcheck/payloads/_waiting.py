@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import TracebackType
 
-    LoopEvent: TypeAlias = anyio.Event | asyncio.Event
+    LoopEvent: TypeAlias = "anyio.Event | Signal"
 
 
 def until_deadline(seconds: float) -> AbstractContextManager[object]:
@@ -34,9 +34,15 @@ def until_deadline(seconds: float) -> AbstractContextManager[object]:
     return anyio.move_on_after(seconds) if task is None else _Deadline(task, seconds)
 
 
-def new_event() -> LoopEvent:
-    """Return an event of the loop that runs."""
-    return anyio.Event() if asyncio_task() is None else asyncio.Event()
+def new_event(loop: object) -> LoopEvent:
+    """Return an event for one task at a time of the loop that runs.
+
+    Args:
+        loop: What `running_loop` returned.
+    """
+    if isinstance(loop, asyncio.AbstractEventLoop):
+        return Signal(loop)
+    return anyio.Event()
 
 
 def running_loop() -> object:
@@ -65,6 +71,37 @@ def asyncio_task() -> asyncio.Task[Any] | None:
         return asyncio.current_task()
     except RuntimeError:
         return None
+
+
+class Signal:
+    """What `asyncio.Event` does, for one task at a time.
+
+    Args:
+        loop: The loop that runs.
+    """
+
+    __slots__ = ("_is_set", "_loop", "_waiter")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._is_set = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def is_set(self) -> bool:
+        """Tell whether it was set."""
+        return self._is_set
+
+    def set(self) -> None:
+        """Wake the task that waits, and let none wait any more."""
+        self._is_set = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def wait(self) -> None:
+        """Wait until it is set."""
+        if not self._is_set:
+            self._waiter = self._loop.create_future()
+            await self._waiter
 
 
 class _Deadline:

@@ -117,12 +117,12 @@ class StashBatches(StashStore, ABC):
                 with self._traffic.budget.portion() as portion:
                     await portion.take(size)
                     try:
-                        body, info = await self._claim(found, portion)
+                        read = await self._claim(found, portion)
                     except NoRoom as full:
                         # Rather read again than let an open connection wait.
                         size = full.size
                         continue
-                    return self._opened(found, body, info, info.created, as_type)
+                    return self._opened(found, *read, as_type)
 
         return await self._all_of(addresses, retrieve)
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from coatcheck._core.expiry import is_expired, renewed
-from coatcheck._core.objects import NOTHING
+from coatcheck._core.expiry import is_as_read
+from coatcheck._core.objects import PutInfo
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -29,8 +28,8 @@ class Claimed(NamedTuple):
 
     body: bytes
     """The encoded payload."""
-    info: ObjectInfo
-    """The object, as it was when the read began."""
+    info: PutInfo | ObjectInfo
+    """What stashes tell of it, as it was when the read began."""
     asked: datetime
     """When the read began, by the clock of deadlines."""
     ticks: float
@@ -80,7 +79,7 @@ class StashCache:
         if self._is_stale(claimed, now):
             self.forget(spot)
             return None
-        if entry.pins != pins or not is_as_read(claimed.info, now):
+        if entry.pins != pins or not is_current(claimed.info, now):
             return None
         self._entries.move_to_end(spot)
         return claimed
@@ -91,7 +90,7 @@ class StashCache:
         weight = _weight(spot, claimed)
         if weight * LARGEST_SHARE > self._max_bytes:
             return
-        if self._is_stale(claimed, now) or not is_as_read(claimed.info, now):
+        if self._is_stale(claimed, now) or not is_current(claimed.info, now):
             return
         while self._used + weight > self._max_bytes:
             self._drop(next(iter(self._entries)))
@@ -126,38 +125,22 @@ class StashCache:
         )
 
 
-def is_as_read(info: ObjectInfo, now: datetime) -> bool:
+def is_current(info: PutInfo | ObjectInfo, now: datetime) -> bool:
     """Tell whether a read at `now` would neither refuse an object nor renew it."""
-    if info.deadline is None:
-        return True
-    return (
-        not is_expired(info.deadline, now)
-        and renewed(info.expiry, info.deadline, now) is None
-    )
+    return is_as_read(info.expiry, info.deadline, now)
 
 
-def _trimmed(info: ObjectInfo) -> ObjectInfo:
-    """Return an info without what stashes do not tell, which may be long."""
-    return replace(
-        info,
-        etag="",
-        encoding=None,
-        sha256=None,
-        codec=None,
-        version=None,
-        write_id=None,
-        origin=None,
-        filename=None,
-        cache_control=None,
-        content_disposition=None,
-        storage_class=None,
-        tags=NOTHING,
-        custom=NOTHING,
+def _trimmed(info: PutInfo | ObjectInfo) -> PutInfo:
+    """Return what stashes tell, without the rest, which may be long."""
+    return PutInfo(
+        content_type=info.content_type,
+        expiry=info.expiry,
+        deadline=info.deadline,
+        created=info.created,
     )
 
 
 def _weight(spot: Spot, claimed: Claimed) -> int:
     """Return the bytes of an entry; a character may take four."""
-    texts = sum(map(len, spot)) + len(claimed.info.key)
-    texts += len(claimed.info.content_type or "")
+    texts = sum(map(len, spot)) + len(claimed.info.content_type or "")
     return len(claimed.body) + 4 * texts + OVERHEAD

@@ -1,15 +1,17 @@
-"""What an address pins, and how what is read is held against it."""
+"""What an address pins, and what was read and held against it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from coatcheck._core.digests import DigestAlgorithm, algorithm_of
+from coatcheck._core.objects import ObjectInfo, PutInfo
 from coatcheck.errors import IntegrityError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from coatcheck._core.address import Address
-    from coatcheck._core.objects import ObjectInfo
     from coatcheck.abc import Reader
 
 RAW: Final = "raw"
@@ -17,6 +19,23 @@ RAW: Final = "raw"
 
 Pins: TypeAlias = tuple[str | None, str | None, int | None]
 """The digest, and a streamed stash's SHA-256 and size."""
+
+
+class VerifiedBody(NamedTuple):
+    """A stash's whole body, held against its address."""
+
+    body: bytes
+    """The encoded payload."""
+    info: PutInfo | ObjectInfo
+    """What is known of it: at least its type and its expiry."""
+    created: datetime | None
+    """When it was written, in UTC."""
+
+    def dated(self) -> PutInfo | ObjectInfo:
+        """Return what is known of it together with when it was written."""
+        if isinstance(self.info, ObjectInfo):
+            return self.info
+        return self.info.with_valid(created=self.created)
 
 
 def pins_of(address: Address) -> Pins:

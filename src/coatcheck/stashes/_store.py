@@ -8,41 +8,33 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, over
 from anyio.lowlevel import checkpoint
 
 from coatcheck._core.address import INLINE, Address, check_stash_name, made_address
-from coatcheck._core.digests import (
-    DigestAlgorithm,
-    algorithm_of,
-    digest_of,
-    is_digest_of,
-)
+from coatcheck._core.digests import digest_of
 from coatcheck._core.expiry import deadline_from
 from coatcheck._core.objects import ObjectInfo, PutInfo
-from coatcheck.errors import IntegrityError, PayloadError
-from coatcheck.payloads._compression import compress, decompress, size_in_frame
+from coatcheck.errors import ObjectNotFound
+from coatcheck.payloads._compression import compress
 from coatcheck.payloads._integrity import OFF_LOOP, off_loop
-from coatcheck.payloads._msgpack import decode, encode
-from coatcheck.payloads._typed import as_type as typed
+from coatcheck.payloads._msgpack import encode
 
-from ._ground import PLAIN, StashGround
-from ._pins import check_pinned, pin_to
+from ._claiming import ZSTD, StashClaims, stash_digest
+from ._ground import PLAIN
 from ._places import check_admitted, naming
 from ._stash import Stash
+from ._traffic import Kept
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from contextlib import AbstractAsyncContextManager
     from datetime import datetime
 
     from coatcheck._core.expiry import Expiry
-    from coatcheck._core.ranges import ByteRange
-    from coatcheck.abc import AtOnce, Held, Reader
+    from coatcheck.abc import AtOnce, OneStep
     from coatcheck.config import Place
     from coatcheck.wrappers import ExpiringBucket
 
-    from ._budget import Portion
-
 _T = TypeVar("_T")
 
-ZSTD: Final = "zstd"
+_ATTEMPTS: Final = 8
+"""How often a payload is stored again when others delete it meanwhile."""
 _TURN: Final = 64
 """So many calls in a row may run before others have their turn."""
 
@@ -57,8 +49,12 @@ class Draft(NamedTuple, Generic[_T]):
     decoded: _T
     expires: Expiry | None
 
+    def address(self, digest: str) -> Address:
+        """Return the address of the stash that it becomes."""
+        return made_address(self.place.scheme, self.namespace, self.name, digest)
 
-class StashStore(StashGround, ABC):
+
+class StashStore(StashClaims, ABC):
     """The verbs of stashes over buckets that somebody else opens."""
 
     async def create(
@@ -139,22 +135,64 @@ class StashStore(StashGround, ABC):
 
     async def _kept(self, draft: Draft[_T]) -> Stash[_T]:
         """Store what was encoded."""
-        place, namespace, name, body, decoded, expires = draft
-        digest = await _digest(body, self._algorithm)
-        address = made_address(place.scheme, namespace, name, digest)
+        steps = await self._steps_for(draft)
+        if steps is None:
+            digest = await stash_digest(draft.body, self._algorithm)
+            kept = await self._put_under(draft.address(digest), draft)
+        else:
+            kept = await self._put_in_one_step(steps, draft)
+        address = draft.address(kept.digest)
+        return self._stash(address, draft.decoded, draft.body, kept.info, kept.created)
+
+    async def _steps_for(self, draft: Draft[_T]) -> OneStep | None:
+        """Return what stores a payload in one step, if it is small and as it is."""
+        if self.config.compression == ZSTD:
+            return None
+        steps = (await self._bucket(draft.place)).in_one_step
+        return None if steps is None or len(draft.body) > steps.most else steps
+
+    async def _put_in_one_step(self, steps: OneStep, draft: Draft[_T]) -> Kept:
+        """Store a small body; its digest is known afterwards."""
+        place, _, name, body, _, expires = draft
+        bucket = await self._bucket(place)
+
+        async def write() -> Kept:
+            info = PLAIN if expires is None else _info(expires, bucket.now(), {})
+            named = await steps.create(name, body, algorithm=self._algorithm, info=info)
+            if named.created is not None:
+                return Kept(named.digest, info, named.created)
+            address = draft.address(named.digest)
+            return await self._put(bucket, address, body, expires, taken=True)
+
+        try:
+            kept = await self._traffic.put(
+                place, bucket, name, expires, write, body=body
+            )
+        except BaseException:
+            address = draft.address(digest_of(body, self._algorithm))
+            self._traffic.forget_reads(place, address)
+            with naming(address):
+                raise
+        self._traffic.forget_reads(place, draft.address(kept.digest))
+        return kept
+
+    async def _put_under(self, address: Address, draft: Draft[_T]) -> Kept:
+        """Store a body under the address that its digest gives it."""
+        place, _, _, body, _, expires = draft
         with naming(address):
             bucket = await self._bucket(place)
             if bucket.is_immediate:
-                standing = await self._put(bucket, address, body, expires)
-            else:
-                standing = await self._traffic.put(
+                return await self._put(bucket, address, body, expires)
+            try:
+                return await self._traffic.put(
                     place,
                     bucket,
                     address.key,
                     expires,
                     lambda: self._put(bucket, address, body, expires),
                 )
-        return self._stash(address, decoded, body, standing, standing.created)
+            finally:
+                self._traffic.forget_reads(place, address)
 
     async def _put(
         self,
@@ -162,18 +200,29 @@ class StashStore(StashGround, ABC):
         address: Address,
         body: bytes,
         expires: Expiry | None,
-    ) -> PutInfo | ObjectInfo:
+        *,
+        taken: bool = False,
+    ) -> Kept:
         """Store the body under its key, or prove that it stands there already."""
-        stored = body
-        known: dict[str, str] = {self.config.digest: address.digest or ""}
+        stored, digest = body, address.digest or ""
+        known: dict[str, str] = {self.config.digest: digest}
         if self.config.compression == ZSTD:
             stored, known = await off_loop(compress, body), {"encoding": ZSTD}
         info = _info(expires, bucket.backend.now(), known)
-        receipt, standing = await bucket.put_later(address.key, stored, info=info)
-        if receipt is None and not _is_known(standing, info):
-            # Somebody stored under this address before; it must be this payload.
-            await self._read_payload(bucket.get(address.key), address)
-        return standing
+        for _ in range(_ATTEMPTS):
+            receipt, standing = await bucket.put_later(
+                address.key, stored, info=info, taken=taken
+            )
+            try:
+                if receipt is None and not _is_known(standing, info):
+                    # Somebody stored under this address; it must be this payload.
+                    await self._read(bucket, address)
+            except ObjectNotFound:
+                # And somebody has deleted it since.
+                taken = False
+            else:
+                return Kept(digest, standing, standing.created)
+        raise bucket.contended(address.key)
 
     @overload
     async def retrieve(
@@ -220,137 +269,13 @@ class StashStore(StashGround, ABC):
         held = self._at_hand(found)
         if held is not None:
             return self._opened(found, held.body, held.info, held.created, as_type)
-        body, info = await self._claim(found)
-        return self._opened(found, body, info, info.created, as_type)
-
-    def _opened(
-        self,
-        address: Address,
-        body: bytes,
-        info: PutInfo | ObjectInfo | None,
-        created: datetime | None,
-        as_type: type[Any] | None,
-    ) -> Stash[Any]:
-        """Decode a claimed body; every caller gets objects of its own."""
-        data: Any = body
-        if address.sha256 is None:
-            data = decode(body, max_bytes=self.config.max_payload_bytes)
-        if as_type is not None:
-            data = typed(data, as_type)
-        return self._stash(address, data, body, info, created)
-
-    def _at_hand(self, address: Address) -> Held | None:
-        """Return what is in memory, small, stored as it is, and of the right digest.
-
-        None for everything else: how that is read, or what is wrong with it, shows
-        when it is read.
-        """
-        place = self._places.known(address)
-        at_once = None if place is None else self._at_once.get(place)
-        if at_once is None:
-            return None
-        digest = address.digest or ""
-        held = at_once.read(f"{address.name}.{digest}")
-        if held is None or held.info.encoding or held.info.codec:
-            return None
-        body = held.body
-        if len(body) > OFF_LOOP or len(body) > self.config.max_payload_bytes:
-            return None
-        return held if is_digest_of(digest, body) else None
-
-    async def _claim(
-        self, address: Address, portion: Portion | None = None
-    ) -> tuple[bytes, ObjectInfo]:
-        """Read a stash's whole body, or take what an equal call brings.
-
-        Raises:
-            NoRoom: The portion is too small, and cannot grow.
-        """
-        with naming(address):
-            if address.url is not None:
-                check_admitted(self.config, address)
-                return await self._traffic.get_link(
-                    await self._links(), address, lambda: self._read(address, portion)
-                )
-            place = self._places.of_address(address)
-            bucket = await self._bucket(place)
-            if bucket.is_immediate:
-                return await self._read_payload(bucket.get(address.key), address)
-            return await self._traffic.get(
-                place, bucket, address, lambda: self._read(address, portion)
-            )
-
-    async def _read(
-        self, address: Address, portion: Portion | None
-    ) -> tuple[bytes, ObjectInfo]:
-        return await self._read_payload(await self._reading(address), address, portion)
-
-    async def _reading(
-        self, address: Address, byte_range: ByteRange | None = None
-    ) -> AbstractAsyncContextManager[Reader]:
-        """Return a read of the object behind an address, not yet entered.
-
-        Raises:
-            UnsupportedBackend: The address's backend is not configured.
-            InvalidAddress: The namespaces are mapped, and not to there.
-        """
-        if address.url is not None:
-            check_admitted(self.config, address)
-            links = await self._links()
-            return links.get(address.url.partition("#")[0], byte_range=byte_range)
-        bucket = await self._bucket(self._places.of_address(address))
-        return bucket.get(address.key, byte_range=byte_range)
-
-    async def _read_payload(
-        self,
-        reading: AbstractAsyncContextManager[Reader],
-        address: Address,
-        portion: Portion | None = None,
-    ) -> tuple[bytes, ObjectInfo]:
-        """Read a stash's whole body and hold it against its address.
-
-        Raises:
-            NoRoom: The portion cannot hold it.
-        """
-        limit = self.config.max_payload_bytes
-        async with reading as reader:
-            info = reader.info
-            check_pinned(address, info)
-            if info.size > limit:
-                raise PayloadError(
-                    f"the stash has {info.size} bytes and max_payload_bytes is {limit};"
-                    " use open()"
-                )
-            if info.encoding != ZSTD:
-                if portion is not None:
-                    portion.fit(info.size)
-                pin_to(reader, address)
-                return await reader.read(), info
-            if portion is not None:
-                # Not less than before: the decompressed size was the reason for it.
-                portion.grow(info.size)
-            stored = await reader.read()
-        if portion is not None:
-            portion.fit(len(stored) + size_in_frame(stored, unknown=limit))
-        body = await off_loop(lambda raw: decompress(raw, max_bytes=limit), stored)
-        algorithm = algorithm_of(address.digest or "")
-        if await _digest(body, algorithm) != address.digest:
-            raise IntegrityError(
-                f"the bytes at {address.redacted!r} do not match its digest; they were"
-                " damaged or replaced"
-            )
-        return body, info
+        return self._opened(found, *await self._claim(found), as_type)
 
 
 def _info(expires: Expiry | None, now: datetime, known: Mapping[str, Any]) -> PutInfo:
     """Return the metadata of a payload that is stored now, with what else is known."""
-    return PutInfo(
-        content_type=PLAIN.content_type,
-        pinned=True,
-        expiry=expires,
-        deadline=deadline_from(expires, now),
-        created=now,
-        **known,
+    return PLAIN.with_valid(
+        expiry=expires, deadline=deadline_from(expires, now), created=now, **known
     )
 
 
@@ -362,7 +287,3 @@ def _is_known(standing: PutInfo | ObjectInfo, info: PutInfo) -> bool:
 def base64_length(body: bytes) -> int:
     """Return how many characters the body has in base64, without encoding it."""
     return -(-len(body) // 3) * 4
-
-
-async def _digest(body: bytes, algorithm: DigestAlgorithm) -> str:
-    return await off_loop(lambda whole: digest_of(whole, algorithm), body)

@@ -20,12 +20,13 @@ from coatcheck.payloads._integrity import VerifiedReader
 from coatcheck.payloads._threads import in_thread
 from coatcheck.wrappers import expiring_info
 
+from ._claiming import ZSTD
 from ._download import part_file
 from ._ground import MSGPACK_TYPE
 from ._pins import RAW, check_pinned, pin_to
 from ._places import check_admitted, naming, parsed, place_of_new
 from ._stash import Stash
-from ._store import ZSTD, StashStore
+from ._store import StashStore
 
 if TYPE_CHECKING:
     import os

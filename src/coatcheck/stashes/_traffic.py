@@ -9,28 +9,29 @@ from __future__ import annotations
 
 from itertools import count
 from time import monotonic
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import anyio
 from anyio.lowlevel import checkpoint
 
 from coatcheck._core.address import LINK
 from coatcheck._core.expiry import satisfies
-from coatcheck._core.objects import ObjectInfo, PutInfo
 from coatcheck.abc import Event
 from coatcheck.errors import Outcome, Timeout
 from coatcheck.wrappers import emit
 
 from ._budget import LEAST_BUDGET, Budget
-from ._cache import Claimed, StashCache, is_as_read
+from ._cache import Claimed, StashCache, is_current
 from ._flights import Flights
-from ._pins import pins_of
+from ._pins import VerifiedBody, pins_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from datetime import datetime
 
     from coatcheck._core.address import Address
     from coatcheck._core.expiry import Expiry
+    from coatcheck._core.objects import ObjectInfo, PutInfo
     from coatcheck.abc import Bucket, Observer
     from coatcheck.config import Config, Place
     from coatcheck.wrappers import ExpiringBucket
@@ -40,6 +41,17 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _TURN: Final = 64
+
+
+class Kept(NamedTuple):
+    """What became of a write."""
+
+    digest: str
+    """The digest in the stash's address."""
+    info: PutInfo | ObjectInfo
+    """What stands, as this write said it or as the store tells it."""
+    created: datetime | None
+    """When what stands was written, in UTC."""
 
 
 class Traffic:
@@ -56,8 +68,8 @@ class Traffic:
         """The encoded bytes that calls for many stashes hold."""
         self.encoding = anyio.Lock(fast_acquire=True)
         """Held by the one of them that has encoded and waits for its portion."""
-        self._puts = Flights[PutInfo | ObjectInfo]()
-        self._gets = Flights[tuple[bytes, ObjectInfo]]()
+        self._puts = Flights[Kept]()
+        self._gets = Flights[VerifiedBody]()
         self._cache: StashCache | None = None
         if config.cache_bytes:
             self._cache = StashCache(config.cache_bytes, config.cache_ttl)
@@ -73,30 +85,31 @@ class Traffic:
         bucket: ExpiringBucket,
         key: str,
         expires: Expiry | None,
-        write: Callable[[], Awaitable[PutInfo | ObjectInfo]],
-    ) -> PutInfo | ObjectInfo:
+        write: Callable[[], Awaitable[Kept]],
+        *,
+        body: bytes | None = None,
+    ) -> Kept:
         """Write a stash, or let an equal write that is under way stand for it.
 
         Args:
             place: Where.
             bucket: The place's bucket.
-            key: The stash's key, which names its content.
+            key: The stash's key, which names its content; or its name, beside a body.
             expires: Its policy; a write of another one is not equal.
             write: Does it and returns what stands then.
+            body: The content, where no digest tells it yet.
         """
-        spot = _spot(place, key)
         asked = None if expires is None else bucket.now()
 
-        def suits(standing: PutInfo | ObjectInfo) -> bool:
-            return asked is None or satisfies(expires, standing.deadline, asked)
+        def suits(kept: Kept) -> bool:
+            return asked is None or satisfies(expires, kept.info.deadline, asked)
 
-        try:
-            landed = await self._puts.join(
-                spot, expires, lambda: self._in_turn(place.scheme, write), suits=suits
-            )
-        finally:
-            # Its deadline may be another now.
-            self._forget_reads(spot)
+        landed = await self._puts.join(
+            _spot(place, key),
+            (expires, body),
+            lambda: self._in_turn(place.scheme, write),
+            suits=suits,
+        )
         if landed.joined:
             self._tell("put_coalesced", bucket, key)
         return landed.result
@@ -106,8 +119,8 @@ class Traffic:
         place: Place,
         bucket: Bucket,
         address: Address,
-        read: Callable[[], Awaitable[tuple[bytes, ObjectInfo]]],
-    ) -> tuple[bytes, ObjectInfo]:
+        read: Callable[[], Awaitable[VerifiedBody]],
+    ) -> VerifiedBody:
         """Read a stash, or take what an equal read brings or has brought.
 
         Args:
@@ -124,15 +137,15 @@ class Traffic:
                     # What never waits lets others have their turn.
                     await checkpoint()
                 self._tell("cache_hit", bucket, address.key)
-                return kept.body, kept.info
+                return VerifiedBody(kept.body, kept.info, kept.info.created)
         return await self._read(spot, pins, bucket, address.key, read, self._cache)
 
     async def get_link(
         self,
         bucket: Bucket,
         address: Address,
-        read: Callable[[], Awaitable[tuple[bytes, ObjectInfo]]],
-    ) -> tuple[bytes, ObjectInfo]:
+        read: Callable[[], Awaitable[VerifiedBody]],
+    ) -> VerifiedBody:
         """Read by a share link; nothing is kept of it, since it may be withdrawn."""
         spot, pins = (LINK, "", str(address.url)), pins_of(address)
         return await self._read(spot, pins, bucket, address.key, read, None)
@@ -143,21 +156,20 @@ class Traffic:
         pins: Pins,
         bucket: Bucket,
         key: str,
-        read: Callable[[], Awaitable[tuple[bytes, ObjectInfo]]],
+        read: Callable[[], Awaitable[VerifiedBody]],
         cache: StashCache | None,
-    ) -> tuple[bytes, ObjectInfo]:
+    ) -> VerifiedBody:
         now = bucket.backend.now
-        asked, ticks = now(), monotonic()
 
-        def suits(found: tuple[bytes, ObjectInfo]) -> bool:
-            return is_as_read(found[1], now())
-
-        def keep(found: tuple[bytes, ObjectInfo]) -> None:
-            if cache is not None:
-                cache.keep(spot, pins, Claimed(*found, asked, ticks), now())
+        def suits(found: VerifiedBody) -> bool:
+            return is_current(found.info, now())
 
         landed = await self._gets.join(
-            spot, pins, lambda: self._in_turn(spot[0], read), suits=suits, keep=keep
+            spot,
+            pins,
+            lambda: self._in_turn(spot[0], read),
+            suits=suits,
+            keep=None if cache is None else _keeping(cache, spot, pins, now),
         )
         if landed.joined:
             self._tell("get_coalesced", bucket, key)
@@ -195,11 +207,11 @@ class Traffic:
             outcome=Outcome.NOT_APPLIED,
         )
 
-    def forget(self, place: Place, key: str) -> None:
+    def forget(self, place: Place, address: Address) -> None:
         """Count on nothing that was read or written before, for one stash."""
-        spot = _spot(place, key)
-        self._puts.forget(spot)
-        self._forget_reads(spot)
+        self._puts.forget(_spot(place, address.key))
+        self._puts.forget(_spot(place, address.name))
+        self.forget_reads(place, address)
 
     def forget_all(self, place: Place, prefix: str) -> None:
         """Serve nothing from memory of the stashes whose keys begin with a prefix."""
@@ -211,7 +223,9 @@ class Traffic:
         if self._cache is not None:
             self._cache.clear()
 
-    def _forget_reads(self, spot: Spot) -> None:
+    def forget_reads(self, place: Place, address: Address) -> None:
+        """Count on nothing that was read before, since its deadline may have moved."""
+        spot = _spot(place, address.key)
         self._gets.forget(spot)
         if self._cache is not None:
             self._cache.forget(spot)
@@ -222,6 +236,18 @@ class Traffic:
         scheme = bucket.backend.scheme
         event = Event(name=name, backend=scheme, bucket=bucket.name, key=key)
         emit(self._observer, event)
+
+
+def _keeping(
+    cache: StashCache, spot: Spot, pins: Pins, now: Callable[[], datetime]
+) -> Callable[[VerifiedBody], None]:
+    """Return what keeps the result of a read that begins now."""
+    asked, ticks = now(), monotonic()
+
+    def keep(found: VerifiedBody) -> None:
+        cache.keep(spot, pins, Claimed(found.body, found.dated(), asked, ticks), now())
+
+    return keep
 
 
 def _spot(place: Place, key: str) -> Spot:

@@ -148,7 +148,7 @@ class StashUpkeep(StashStore, ABC):
             self._forget(address)
 
     def _forget(self, address: Address) -> None:
-        self._traffic.forget(place_of_address(self.config, address), address.key)
+        self._traffic.forget(place_of_address(self.config, address), address)
 
     async def _stored(
         self, address: str | Address, doing: str

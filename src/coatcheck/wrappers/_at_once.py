@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from coatcheck._core.expiry import TimeToIdle, is_expired
+from coatcheck._core.expiry import is_as_read
 from coatcheck._core.names import MAX_KEY_BYTES
 
 if TYPE_CHECKING:
@@ -54,11 +54,10 @@ class ExpiringAtOnce:
 
     def read(self, key: str) -> Held | None:
         held = self._read(key)
-        if held is None or held.info.expiry is None:
+        if held is None or held.info.deadline is None:
             return held
-        if isinstance(held.info.expiry, TimeToIdle):
-            return None
-        return None if is_expired(held.info.deadline, self.now()) else held
+        info = held.info
+        return held if is_as_read(info.expiry, info.deadline, self.now()) else None
 
 
 if TYPE_CHECKING:

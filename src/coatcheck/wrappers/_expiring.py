@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from coatcheck._core.expiry import Expiry, deadline_from, is_later
 from coatcheck._core.objects import ObjectInfo, PutInfo
 from coatcheck._core.writes import Update, Write
-from coatcheck.abc import NO_INFO, Capability, SignGet, at_once
+from coatcheck.abc import NO_INFO, Capability, SignGet, at_once, in_one_step
 from coatcheck.errors import (
     AlreadyExists,
     ObjectNotFound,
@@ -27,6 +27,7 @@ from coatcheck.payloads._parallel import in_parallel
 from ._at_once import ExpiringAtOnce
 from ._deadlines import ATTEMPTS, DeadlinesBucket
 from ._forwarding import closed_after
+from ._one_step import ExpiringOneStep
 from ._reading import ForwardingRead
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         ByteRange,
         ObjectEntry,
         Observer,
+        OneStep,
         Page,
         Part,
         Reader,
@@ -71,9 +73,14 @@ class ExpiringBucket(DeadlinesBucket):
     def __init__(self, inner: Bucket, observer: Observer | None) -> None:
         super().__init__(inner, observer)
         self.at_once: AtOnce | None = None
-        offered = at_once(inner)
-        if offered is not None and Capability.GENERATION in inner.capabilities:
-            self.at_once = ExpiringAtOnce(offered)
+        self.in_one_step: OneStep | None = None
+        if Capability.GENERATION not in inner.capabilities:
+            return
+        immediate, short = at_once(inner), in_one_step(inner)
+        if immediate is not None:
+            self.at_once = ExpiringAtOnce(immediate)
+        if short is not None:
+            self.in_one_step = ExpiringOneStep(short, self.now)
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -295,12 +302,18 @@ class ExpiringBucket(DeadlinesBucket):
             return None
 
     async def put_later(
-        self, key: str, body: bytes, *, info: PutInfo
+        self, key: str, body: bytes, *, info: PutInfo, taken: bool = False
     ) -> tuple[Receipt | None, PutInfo | ObjectInfo]:
         """Create an object, or let the later of two deadlines hold.
 
         When a live object stands under the key, its body is left alone, and its
         expiry is replaced if `info.deadline` is the later one (none is the latest).
+
+        Args:
+            key: The key.
+            body: The bytes.
+            info: The metadata.
+            taken: Something stood under the key a moment ago.
 
         Returns:
             The receipt, None when an object stood there already; and what stands,
@@ -308,15 +321,15 @@ class ExpiringBucket(DeadlinesBucket):
         """
         if info.created is None:
             info = replace(info, created=self.now())
-        for _ in range(ATTEMPTS):
-            try:
-                receipt = await self._create(key, body, info)
-            except AlreadyExists:
-                standing = await self._with_later_deadline(key, info)
-                if standing is not None:
-                    return None, standing
-            else:
-                return receipt, info
+        for attempt in range(ATTEMPTS):
+            if not taken or attempt:
+                try:
+                    return await self._create(key, body, info), info
+                except AlreadyExists:
+                    _log.debug("an object is there already")
+            standing = await self._with_later_deadline(key, info)
+            if standing is not None:
+                return None, standing
         raise self.contended(key)
 
     async def _create(self, key: str, body: bytes, info: PutInfo) -> Receipt:

@@ -7,9 +7,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from coatcheck._core.writes import DEFAULT_SWEEP_AGE, Write
-from coatcheck.abc import NO_INFO, at_once
+from coatcheck.abc import NO_INFO, at_once, in_one_step
 
 from ._bounds import BoundedBucket, Bounds
+from ._one_step import BoundedOneStep
 from ._reading import ForwardingRead, ForwardingReader
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         ByteRange,
         Extension,
         ObjectInfo,
+        OneStep,
         Page,
         Part,
         PutInfo,
@@ -82,6 +84,12 @@ class GuardedBucket(BoundedBucket):
     def at_once(self) -> AtOnce | None:
         """What never waits needs no bounds; only an observer wants to know of it."""
         return at_once(self._inner) if self.bounds.observer is None else None
+
+    @property
+    def in_one_step(self) -> OneStep | None:
+        """See `coatcheck.abc.OneStep`."""
+        inner = in_one_step(self._inner)
+        return None if inner is None else BoundedOneStep(inner, self)
 
     async def put(
         self,

@@ -16,7 +16,13 @@ from coatcheck._core.signing import (
     SignGet,
     SignPut,
 )
-from coatcheck.abc import AsyncResource, Capability, innermost
+from coatcheck.abc import (
+    AsyncResource,
+    Capability,
+    at_once,
+    in_one_step,
+    innermost,
+)
 from coatcheck.errors import Closed, InvalidConfig, InvalidInput
 
 from ._forwarding import ForwardingBucket
@@ -24,7 +30,7 @@ from ._forwarding import ForwardingBucket
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from coatcheck.abc import Bucket
+    from coatcheck.abc import AtOnce, Bucket, OneStep
 
     from ._link_tokens import LinkSigner
 
@@ -72,6 +78,16 @@ class LinkedBucket(ForwardingBucket):
     @property
     def capabilities(self) -> frozenset[Capability]:
         return self._inner.capabilities | {Capability.SIGN}
+
+    @property
+    def at_once(self) -> AtOnce | None:
+        """See `coatcheck.abc.AtOnce`."""
+        return at_once(self._inner)
+
+    @property
+    def in_one_step(self) -> OneStep | None:
+        """See `coatcheck.abc.OneStep`."""
+        return in_one_step(self._inner)
 
     async def sign(
         self, what: SignGet | SignPut, key: str, *, expires_in: timedelta

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from coatcheck._core.names import check_key
 from coatcheck._core.writes import Write
-from coatcheck.abc import NO_INFO, at_once
+from coatcheck.abc import NO_INFO, at_once, in_one_step
 from coatcheck.errors import InvalidName
 
 from ._at_once import ScopedAtOnce
 from ._forwarding import ForwardingBucket, closed_after
+from ._one_step import ScopedOneStep
 from ._reading import ForwardingRead, ForwardingReader
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         Limits,
         ObjectEntry,
         ObjectInfo,
+        OneStep,
         Page,
         Part,
         PutInfo,
@@ -97,6 +99,12 @@ class ScopedBucket(ForwardingBucket):
         """See `coatcheck.abc.AtOnce`."""
         inner = at_once(self._inner)
         return None if inner is None else ScopedAtOnce(inner, self.prefix)
+
+    @property
+    def in_one_step(self) -> OneStep | None:
+        """See `coatcheck.abc.OneStep`."""
+        inner = in_one_step(self._inner)
+        return None if inner is None else ScopedOneStep(inner, self.prefix)
 
     @property
     def limits(self) -> Limits:

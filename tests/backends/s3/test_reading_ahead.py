@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 
 import anyio
@@ -28,6 +29,8 @@ def small_parts(monkeypatch):
     """Let what is large be small enough for a test."""
     monkeypatch.setattr(_ahead, "PART", PART)
     monkeypatch.setattr(_reads, "LARGE", 2 * PART)
+    monkeypatch.setattr(_ahead, "JUDGED", 0)
+    monkeypatch.setattr(_ahead, "FAST", math.inf)
 
 
 class Store:
@@ -90,6 +93,35 @@ async def test_the_bytes_come_in_order(opened, store):
         assert bucket.s3._slots.value == 50
     assert sorted(store.ranges) == [PART * number for number in range(1, PARTS + 1)]
     assert 2 <= store.most <= 3
+
+
+async def test_a_store_nearby_is_read_on_one_connection(
+    opened, host, store, monkeypatch
+):
+    """Ranges cost, and several would not bring what comes at once any sooner."""
+    monkeypatch.setattr(_ahead, "FAST", 1)
+    async with opened() as bucket:
+        assert await whole(bucket) == BODY
+        assert bucket.s3._slots.value == 50
+    assert store.ranges == []
+    assert len(host.heads) == 1
+
+
+@pytest.mark.parametrize("fast", [1, 3, PARTS - 2])
+async def test_a_store_that_becomes_slow_is_read_by_ranges(
+    opened, store, monkeypatch, fast
+):
+    """From a part beyond where it became slow, and nothing twice or not at all."""
+    monkeypatch.setattr(_ahead, "FAST", 1)
+    got = []
+    async with opened() as bucket, bucket.get("k") as reader:
+        async for chunk in reader:
+            got.append(chunk)
+            if sum(map(len, got)) >= fast * PART:
+                monkeypatch.setattr(_ahead, "FAST", math.inf)
+    assert b"".join(got) == BODY
+    assert len(set(store.ranges)) == len(store.ranges)
+    assert all(start >= fast * PART for start in store.ranges)
 
 
 async def test_a_small_object_is_one_request(opened, host, store, monkeypatch):

@@ -63,11 +63,11 @@ class FilesystemBackend(AsyncResource):
             lock_timeout=lock_timeout.total_seconds(),
         )
         # Reading is short and gains from batches; waiting for the disk does not.
-        self._readers = BatchPool("coatcheck-read", threads=2, batch=8)
+        self._readers = _pool_for_short_work("coatcheck-read")
         self._writers = (
             BatchPool("coatcheck-write", threads=6, batch=1)
             if durable
-            else BatchPool("coatcheck-write", threads=2, batch=8)
+            else _pool_for_short_work("coatcheck-write")
         )
 
     def bucket(self, name: str, prefix: str = "") -> Bucket:
@@ -123,6 +123,10 @@ class FilesystemBackend(AsyncResource):
         # A thread that hangs may still use the descriptors.
         if self._readers.has_ended and self._writers.has_ended:
             await to_its_end(self._disk.close)
+
+
+def _pool_for_short_work(name: str) -> BatchPool:
+    return BatchPool(name, threads=6, batch=16, patience=0.006)
 
 
 if TYPE_CHECKING:

@@ -21,7 +21,9 @@ from coatcheck.payloads._body import open_source, whole_bytes
 from ._draft import Draft
 from ._errors import storage_errors
 from ._multipart import MultipartBucket
-from ._objects import completed, deleted, touched, written
+from ._objects import completed
+from ._one_step import FilesInOneStep
+from ._outcomes import deleted, touched, written
 from ._reads import FileRead
 from ._record import to_micros, touched_at
 from ._scan import BucketScan
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
         WriteMode,
     )
 
-    from ._objects import Found
+    from ._lookup import Found
 
 CAPABILITIES: Final = frozenset(Capability) - {
     Capability.SIGN,
@@ -64,6 +66,11 @@ class FilesystemBucket(MultipartBucket):
     @property
     def capabilities(self) -> frozenset[Capability]:
         return CAPABILITIES
+
+    @property
+    def in_one_step(self) -> FilesInOneStep:
+        """See `coatcheck.abc.OneStep`."""
+        return FilesInOneStep(self)
 
     async def put(
         self,
@@ -105,7 +112,7 @@ class FilesystemBucket(MultipartBucket):
                         running.update(chunk)
                     draft.write(chunk)
 
-                await self._write("write", key, append)
+                await self.write_in_thread("write", key, append)
             if running is not None:
                 info = replace(info, sha256=running.hexdigest())
             return await self._publish_draft(draft, key, info, mode)
@@ -143,7 +150,7 @@ class FilesystemBucket(MultipartBucket):
             with self.files.found(key) as found:
                 return found.info
 
-        return await self._read("look at", key, look)
+        return await self.read_in_thread("look at", key, look)
 
     async def delete(self, key: str, *, if_match: str | None = None) -> None:
         await self._publish(
@@ -164,7 +171,7 @@ class FilesystemBucket(MultipartBucket):
             def remove(step: list[str] = step) -> dict[str, CoatcheckError | None]:
                 return self._remove_all(step)
 
-            results |= await self._write("delete", step[0], remove)
+            results |= await self.write_in_thread("delete", step[0], remove)
         return results
 
     def _remove_all(self, keys: list[str]) -> dict[str, CoatcheckError | None]:
@@ -235,7 +242,7 @@ class FilesystemBucket(MultipartBucket):
                 def copy(offset: int = offset, count: int = count) -> None:
                     draft.copy(found.descriptor, offset, count)
 
-                await self._write("copy", key, copy)
+                await self.write_in_thread("copy", key, copy)
             return await self._publish_draft(draft, key, info, mode)
 
     @asynccontextmanager
@@ -245,7 +252,7 @@ class FilesystemBucket(MultipartBucket):
         def close(found: Found) -> None:
             self.disk.calls.close(found.descriptor)
 
-        found = await self._write(
+        found = await self.write_in_thread(
             doing, key, lambda: self.files.find(key), discard=close
         )
         try:
@@ -281,7 +288,7 @@ class FilesystemBucket(MultipartBucket):
     async def _pages(self, scan: BucketScan, prefix: str) -> AsyncGenerator[Page]:
         try:
             while (
-                page := await self._read("list", prefix, scan.next_page)
+                page := await self.read_in_thread("list", prefix, scan.next_page)
             ) is not None:
                 yield page
         finally:
@@ -289,7 +296,7 @@ class FilesystemBucket(MultipartBucket):
 
     async def sweep(self, *, older_than: timedelta = DEFAULT_SWEEP_AGE) -> Swept:
         before = to_micros(self.disk.now() - older_than)
-        return await self._write(
+        return await self.write_in_thread(
             "sweep", "", lambda: sweep_bucket(self.files, self.uploads, before)
         )
 

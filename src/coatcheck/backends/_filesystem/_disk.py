@@ -12,7 +12,7 @@ through a symlink, so nothing outside the root is ever reached.
 from __future__ import annotations
 
 import errno
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
@@ -24,8 +24,9 @@ from ._names import encode_segment
 from ._record import to_micros
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
     from datetime import datetime
+    from types import TracebackType
 
     from ._calls import Calls
 
@@ -197,14 +198,9 @@ class Disk:
             self.calls.close(below)
             raise
 
-    @contextmanager
-    def folder(self, path: Path, *, make: bool = False) -> Generator[int]:
+    def folder(self, path: Path, *, make: bool = False) -> _OpenFolder:
         """Open a folder below the root for the length of a with statement."""
-        folder = self.open_folder(path, make=make)
-        try:
-            yield folder
-        finally:
-            self.calls.close(folder)
+        return _OpenFolder(self, path, make=make)
 
     def retried(self, attempt: Callable[[], None]) -> None:
         """Try again while sweeps remove empty folders under the attempt's feet.
@@ -231,6 +227,27 @@ class Disk:
     def draft_name(self) -> str:
         """Return a new name for a draft, which tells when it was begun."""
         return f"{to_micros(self.now()):016x}-{uuid4().hex}"
+
+
+class _OpenFolder:
+    __slots__ = ("_descriptor", "_disk", "_make", "_path")
+
+    def __init__(self, disk: Disk, path: Path, *, make: bool) -> None:
+        self._disk = disk
+        self._path = path
+        self._make = make
+
+    def __enter__(self) -> int:
+        self._descriptor = self._disk.open_folder(self._path, make=self._make)
+        return self._descriptor
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._disk.calls.close(self._descriptor)
 
 
 def bucket_path(bucket: str) -> Path:

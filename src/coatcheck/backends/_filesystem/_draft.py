@@ -11,6 +11,8 @@ from coatcheck.errors import Closed
 from ._disk import drafts_path
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ._disk import Disk
 
 _COPY_STEP: Final = 16 * 1024 * 1024
@@ -45,14 +47,11 @@ class Draft:
 
     def write(self, *buffers: bytes | memoryview) -> None:
         """Append the buffers, all of them."""
-        left = [memoryview(buffer) for buffer in buffers if len(buffer)]
+        left: Sequence[bytes | memoryview] = buffers
         while left:
             written = self._disk.calls.write(self._descriptor, left)
             self.size += written
-            while left and written >= len(left[0]):
-                written -= len(left.pop(0))
-            if written:
-                left[0] = left[0][written:]
+            left = _unwritten(left, written)
 
     def copy(self, source: int, offset: int, count: int) -> None:
         """Append `count` bytes of another open file.
@@ -117,3 +116,16 @@ class Draft:
             ):
                 self._disk.calls.unlink(drafts, self._name)
         self._disk.calls.close(self._descriptor)
+
+
+def _unwritten(
+    buffers: Sequence[bytes | memoryview], written: int
+) -> Sequence[bytes | memoryview]:
+    """Return what is left of buffers after their first bytes were written."""
+    if written == sum(map(len, buffers)):
+        return ()
+    left = [memoryview(buffer) for buffer in buffers]
+    while written >= len(left[0]):
+        written -= len(left.pop(0))
+    left[0] = left[0][written:]
+    return left

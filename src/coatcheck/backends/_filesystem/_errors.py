@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from coatcheck.errors import (
@@ -16,7 +15,7 @@ from coatcheck.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from types import TracebackType
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _BUSY: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
@@ -30,25 +29,38 @@ _UNAVAILABLE: Final = frozenset(
 )
 
 
-@contextmanager
-def storage_errors(doing: str, bucket: str, key: str) -> Generator[None]:
-    """Turn an OSError into the CoatcheckError that tells what to do.
+class storage_errors:  # noqa: N801  # a context manager, read as a noun
+    """Turns an OSError into the CoatcheckError that tells what to do.
 
     Args:
         doing: What was tried, for instance `write`.
         bucket: The bucket.
         key: The key, or the prefix of a scan.
     """
-    try:
-        yield
-    except CoatcheckError as error:
+
+    __slots__ = ("_bucket", "_doing", "_key")
+
+    def __init__(self, doing: str, bucket: str, key: str) -> None:
+        self._doing = doing
+        self._bucket = bucket
+        self._key = key
+
+    def __enter__(self) -> None:
+        """Do nothing: what counts is how the block ends."""
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         # Timeout is an OSError too; and records do not know what they belong to.
-        error.bucket = error.bucket or bucket
-        error.key = error.key or key
-        error.backend = "file"
-        raise
-    except OSError as error:
-        raise _mapped(error, doing, bucket, key) from error
+        if isinstance(exc, CoatcheckError):
+            exc.bucket = exc.bucket or self._bucket
+            exc.key = exc.key or self._key
+            exc.backend = "file"
+        elif isinstance(exc, OSError):
+            raise _mapped(exc, self._doing, self._bucket, self._key) from exc
 
 
 def _mapped(error: OSError, doing: str, bucket: str, key: str) -> CoatcheckError:

@@ -17,7 +17,8 @@ from coatcheck.errors import (
 )
 from coatcheck.payloads._body import open_source
 
-from ._objects import receipt_of, written
+from ._objects import receipt_of
+from ._outcomes import written
 from ._record import to_micros, touched_at
 from ._threaded import ThreadedBucket
 from ._uploads import MAX_PARTS, Uploads
@@ -45,7 +46,7 @@ class MultipartBucket(ThreadedBucket):
         self, key: str, *, info: PutInfo = NO_INFO, mode: WriteMode = Write.OVERWRITE
     ) -> Upload:
         check_key(key)
-        return await self._write(
+        return await self.write_in_thread(
             "begin an upload to",
             key,
             lambda: self.uploads.begin(key, info, mode),
@@ -65,7 +66,9 @@ class MultipartBucket(ThreadedBucket):
             raise InvalidInput(f"part numbers are 1 to {MAX_PARTS}, not {number}")
         if size < 0:
             raise InvalidInput(f"a part's size is not negative: {size}")
-        await self._read("find the upload to", upload.key, lambda: self._plan(upload))
+        await self.read_in_thread(
+            "find the upload to", upload.key, lambda: self._plan(upload)
+        )
         running = md5(usedforsecurity=False)
         async with open_source(body, size) as source, self._draft(upload.key) as draft:
             async for chunk in source:
@@ -74,13 +77,13 @@ class MultipartBucket(ThreadedBucket):
                     running.update(chunk)
                     draft.write(chunk)
 
-                await self._write("write a part of", upload.key, append)
+                await self.write_in_thread("write a part of", upload.key, append)
             digest = running.digest()
             if content_md5 is not None and content_md5 != digest:
                 raise IntegrityError(
                     f"part {number} of {upload.key!a} has another MD5 than declared"
                 )
-            return await self._write(
+            return await self.write_in_thread(
                 "write a part of",
                 upload.key,
                 lambda: self.uploads.add(draft, upload, number, digest),
@@ -90,7 +93,7 @@ class MultipartBucket(ThreadedBucket):
         return self.uploads.plan(upload)
 
     async def list_parts(self, upload: Upload) -> AsyncGenerator[Part]:
-        for part in await self._read(
+        for part in await self.read_in_thread(
             "list the parts of", upload.key, lambda: self.uploads.parts(upload)
         ):
             yield part
@@ -99,10 +102,12 @@ class MultipartBucket(ThreadedBucket):
         check_part_order(parts)
         key = upload.key
         try:
-            info, mode = await self._read("complete", key, lambda: self._plan(upload))
+            info, mode = await self.read_in_thread(
+                "complete", key, lambda: self._plan(upload)
+            )
             receipt = await self._join(upload, parts, info, mode)
         except (ObjectNotFound, InvalidInput):
-            repeated = await self._read(
+            repeated = await self.read_in_thread(
                 "complete", key, lambda: self._completed_earlier(upload)
             )
             if repeated is None:
@@ -125,7 +130,7 @@ class MultipartBucket(ThreadedBucket):
                 def append(part: Part = part) -> None:
                     self.uploads.append(draft, upload, part)
 
-                await self._write("complete", key, append)
+                await self.write_in_thread("complete", key, append)
             return await self._publish_upload(draft, upload, info, mode)
 
     async def _publish_upload(
@@ -147,7 +152,9 @@ class MultipartBucket(ThreadedBucket):
             return None
 
     async def abort(self, upload: Upload) -> None:
-        await self._write("abort", upload.key, lambda: self.uploads.drop(upload))
+        await self.write_in_thread(
+            "abort", upload.key, lambda: self.uploads.drop(upload)
+        )
 
     def list_uploads(
         self, prefix: str = "", *, older_than: timedelta | None = None
@@ -159,7 +166,7 @@ class MultipartBucket(ThreadedBucket):
         self, prefix: str, older_than: timedelta | None
     ) -> AsyncGenerator[Upload]:
         latest = None if older_than is None else self.disk.now() - older_than
-        for upload in await self._read(
+        for upload in await self.read_in_thread(
             "list uploads to", prefix, lambda: self.uploads.all(prefix)
         ):
             if latest is None or to_micros(upload.started) <= to_micros(latest):

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from stat import S_ISREG
-from typing import TYPE_CHECKING, Final, TypeAlias
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from coatcheck._core.names import check_key
-from coatcheck._core.objects import ObjectInfo, PutInfo
 from coatcheck._core.writes import Receipt, Update, Write, WriteMode
 from coatcheck.errors import (
     AlreadyExists,
     CoatcheckError,
-    IntegrityError,
     InvalidName,
     ObjectNotFound,
     Outcome,
@@ -22,126 +19,19 @@ from coatcheck.errors import (
     PreconditionFailed,
 )
 
-from ._disk import Disk, bucket_path
-from ._names import encode_key
-from ._record import (
-    TRAILER_SIZE,
-    Record,
-    etag_of,
-    footer_length,
-    object_info,
-    pack_tail,
-    touched_at,
-    unpack_tail,
-)
+from ._lookup import ObjectLookup
+from ._record import Record, etag_of, pack_tail, touched_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from coatcheck._core.objects import ObjectInfo, PutInfo
 
-    from ._disk import Path
+    from ._disk import Disk
     from ._draft import Draft
-
-    Judge: TypeAlias = Callable[[ObjectInfo | None], Outcome]
-
-SMALL: Final = 256 * 1024
-"""Files up to so many bytes are read in one step."""
-_FIRST_TAIL: Final = 4096
+    from ._outcomes import Judge
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
-    """An object's file that was opened and whose record was read."""
-
-    descriptor: int
-    """The open file, for the finder to close."""
-    record: Record
-    """What the file says."""
-    info: ObjectInfo
-    """The record together with the time of the last touch."""
-    body: bytes | None
-    """The body when the file is small."""
-
-
-class ObjectFiles:
-    """The objects of one bucket.
-
-    Args:
-        disk: The root.
-        bucket: The bucket's name.
-    """
-
-    def __init__(self, disk: Disk, bucket: str) -> None:
-        self.disk = disk
-        self.bucket = bucket
-        self._path = bucket_path(bucket)
-
-    def place(self, key: str) -> tuple[Path, str]:
-        """Return the folder and the name of a canonical key's file."""
-        folders, name = encode_key(key)
-        return self._path + folders, name
-
-    def find(self, key: str, *, with_body: bool = False) -> Found:
-        """Open an object and read its record; the caller closes the descriptor.
-
-        Raises:
-            ObjectNotFound: There is no such file, or the key can have none.
-            IntegrityError: Something else stands there, or it is damaged.
-        """
-        try:
-            check_key(key)
-            path, name = self.place(key)
-            with self.disk.folder(path) as folder:
-                descriptor = self.disk.calls.open_file(folder, name)
-        except (FileNotFoundError, InvalidName):
-            self.disk.check_not_gone()
-            raise self.absent(key) from None
-        try:
-            return self.read(descriptor, key, with_body=with_body)
-        except BaseException:
-            self.disk.calls.close(descriptor)
-            raise
-
-    @contextmanager
-    def found(self, key: str, *, with_body: bool = False) -> Generator[Found]:
-        """Find an object for the length of a with statement."""
-        found = self.find(key, with_body=with_body)
-        try:
-            yield found
-        finally:
-            self.disk.calls.close(found.descriptor)
-
-    def read(self, descriptor: int, key: str | None, *, with_body: bool) -> Found:
-        """Read the record of an open file.
-
-        Args:
-            descriptor: The file.
-            key: The key that the record must have; None takes any.
-            with_body: Keep the body when the file is small.
-
-        Raises:
-            IntegrityError: The file is damaged, of another key, or none of ours.
-        """
-        calls = self.disk.calls
-        status = calls.stat(descriptor)
-        if not S_ISREG(status.st_mode):
-            raise IntegrityError("no file that coatcheck made stands there")
-        small = with_body and status.st_size <= SMALL
-        held = status.st_size if small else min(status.st_size, _FIRST_TAIL)
-        tail = calls.read_at(descriptor, held, status.st_size - held)
-        length = footer_length(tail[-TRAILER_SIZE:], status.st_size) + TRAILER_SIZE
-        if length > len(tail):
-            tail = calls.read_at(descriptor, length, status.st_size - length)
-        record = unpack_tail(tail[len(tail) - length :], status.st_size)
-        if key is not None and record.key != key:
-            raise IntegrityError(
-                f"object {key!a} holds the record of another key; its file was moved"
-            )
-        return Found(
-            descriptor=descriptor,
-            record=record,
-            info=object_info(record, status.st_mtime_ns),
-            body=tail[: record.size] if small else None,
-        )
+class ObjectFiles(ObjectLookup):
+    """The objects of one bucket; what changes them."""
 
     def publish(
         self,
@@ -289,41 +179,6 @@ class ObjectFiles:
             write_id = found.info.write_id or ""
             return replace(receipt_of(found.info), etag=etag_of(write_id, micros))
 
-    def absent(self, key: str) -> ObjectNotFound:
-        """Return the error that says that there is no such object."""
-        return ObjectNotFound(f"no object {ascii(key)[:200]} in bucket {self.bucket!a}")
-
-
-def written(write_id: str | None) -> Judge:
-    """Judge whether a write was applied by the write id of what stands."""
-
-    def judge(standing: ObjectInfo | None) -> Outcome:
-        if standing is None:
-            return Outcome.NOT_APPLIED
-        applied = standing.write_id == write_id
-        return Outcome.APPLIED if applied else Outcome.UNKNOWN
-
-    return judge
-
-
-def deleted(standing: ObjectInfo | None) -> Outcome:
-    """Judge whether a delete was applied: then nothing stands."""
-    return Outcome.APPLIED if standing is None else Outcome.UNKNOWN
-
-
-def touched(before: ObjectInfo, micros: int) -> Judge:
-    """Judge whether a touch was applied by the ETag of what stands."""
-    etags = {
-        etag_of(before.write_id or "", micros): Outcome.APPLIED,
-        before.etag: Outcome.NOT_APPLIED,
-    }
-
-    def judge(standing: ObjectInfo | None) -> Outcome:
-        etag = None if standing is None else standing.etag
-        return etags.get(etag or "", Outcome.UNKNOWN)
-
-    return judge
-
 
 def receipt_of(info: ObjectInfo) -> Receipt:
     """Return the receipt of a write whose object stands."""
@@ -338,7 +193,7 @@ def receipt_of(info: ObjectInfo) -> Receipt:
 def completed(info: PutInfo, disk: Disk) -> tuple[PutInfo, int]:
     """Return the metadata with creation time and write id, and the mtime."""
     now = disk.now()
-    filled = replace(
-        info, created=info.created or now, write_id=info.write_id or uuid4().hex
+    filled = info.with_valid(
+        created=info.created or now, write_id=info.write_id or uuid4().hex
     )
     return filled, touched_at(info, now)

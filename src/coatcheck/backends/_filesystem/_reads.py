@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from coatcheck.abc import Reader
 
-    from ._objects import Found, ObjectFiles
+    from ._lookup import Found, ObjectLookup
     from ._pool import BatchPool
 
 
@@ -41,7 +41,7 @@ class FileRead:
 
     def __init__(
         self,
-        files: ObjectFiles,
+        files: ObjectLookup,
         pool: BatchPool,
         key: str,
         *,
@@ -121,7 +121,7 @@ class _Chunks:
     __slots__ = ("_files", "_found", "_left", "_pool")
 
     def __init__(
-        self, files: ObjectFiles, pool: BatchPool, found: Found, offsets: range
+        self, files: ObjectLookup, pool: BatchPool, found: Found, offsets: range
     ) -> None:
         self._files = files
         self._pool = pool

@@ -14,12 +14,13 @@ from ._objects import ObjectFiles
 from ._record import MAX_METADATA
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from coatcheck.abc import Backend
+    from coatcheck.errors import Outcome
 
     from ._disk import Disk
-    from ._objects import Judge
+    from ._outcomes import Judge
     from ._pool import BatchPool
 
 _T = TypeVar("_T")
@@ -67,7 +68,7 @@ class ThreadedBucket:
     def limits(self) -> Limits:
         return Limits(max_metadata=MAX_METADATA)
 
-    async def _read(
+    async def read_in_thread(
         self,
         doing: str,
         key: str,
@@ -77,7 +78,7 @@ class ThreadedBucket:
     ) -> _T:
         return await self._run(self._readers, doing, key, call, discard)
 
-    async def _write(
+    async def write_in_thread(
         self,
         doing: str,
         key: str,
@@ -115,17 +116,21 @@ class ThreadedBucket:
             doing: What errors call it.
         """
         try:
-            return await self._write(doing, key, call)
+            return await self.write_in_thread(doing, key, call)
         except OutcomeUnknown as error:
-            error.probe = lambda: self._read(
-                "ask for", key, lambda: self.files.outcome(key, shows)
-            )
+            error.probe = self.probe(key, shows)
             raise
+
+    def probe(self, key: str, shows: Judge) -> Callable[[], Awaitable[Outcome]]:
+        """Return what tells what became of a write; see `_publish`."""
+        return lambda: self.read_in_thread(
+            "ask for", key, lambda: self.files.outcome(key, shows)
+        )
 
     @asynccontextmanager
     async def _draft(self, key: str) -> AsyncGenerator[Draft]:
         """Open a draft that leaves nothing behind unless it is published."""
-        draft = await self._write(
+        draft = await self.write_in_thread(
             "write", key, lambda: Draft(self.disk, self._name), discard=Draft.close
         )
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from ._chunks import Chunks
@@ -21,12 +22,17 @@ PART: Final = 8 * MIB
 LARGE: Final = 2 * PART
 """Bytes from which an object is read ahead."""
 _AT_ONCE: Final = 3
+JUDGED: Final = 2 * MIB
+"""Bytes by which the pace of a connection can be judged."""
+FAST: Final = 128 * MIB
+"""Bytes a second that only a store nearby gives on one connection."""
 
 
 class Ahead:
     """The chunks of a large object of which the answer to a plain GET has begun.
 
-    The beginning comes from that answer. The rest is fetched in ranges of the same
+    The beginning comes from that answer, and so does the rest while it comes as fast
+    as several could bring it. What does not is fetched in ranges of the same
     generation, a few at once and no further ahead than these, each on a connection
     that is free. Each range is asked for again from where it broke off, as any body.
 
@@ -38,16 +44,19 @@ class Ahead:
     """
 
     __slots__ = (
-        "_asked",
         "_beginning",
         "_bucket",
         "_info",
         "_is_lent",
+        "_is_slow",
         "_key",
-        "_left",
+        "_longest",
         "_ready",
         "_start",
+        "_stop",
+        "_taken",
         "_under_way",
+        "_waited",
     )
 
     def __init__(
@@ -57,9 +66,11 @@ class Ahead:
         self._key = key
         self._beginning: Chunks | None = beginning
         self._info = info
-        self._asked = 0
-        self._left = PART
+        self._taken = 0
+        self._stop = PART
         self._start = PART
+        self._waited = self._longest = 0.0
+        self._is_slow = False
         self._is_lent = False
         self._ready: deque[bytes] = deque()
         self._under_way: deque[asyncio.Task[list[bytes]]] = deque()
@@ -68,7 +79,6 @@ class Ahead:
         return self
 
     async def __anext__(self) -> bytes:
-        self._asked += 1
         if self._beginning is not None:
             return await self._first(self._beginning)
         while not self._ready:
@@ -83,15 +93,29 @@ class Ahead:
 
     async def _first(self, beginning: Chunks) -> bytes:
         """Return the next chunk of the answer that has begun, up to the ranges."""
-        if self._asked > 1:
-            # Who asks twice is likely to read it all.
+        if self._is_slow:
             self._fetch_more()
-        chunk = (await anext(beginning))[: self._left]
-        self._left -= len(chunk)
-        if not self._left:
+        begun = monotonic()
+        chunk = await anext(beginning)
+        waited = monotonic() - begun
+        self._waited += waited
+        self._longest = max(self._longest, waited)
+        self._judge(self._taken + len(chunk))
+        chunk = chunk[: self._stop - self._taken]
+        self._taken += len(chunk)
+        if self._taken == self._stop:
             beginning.close()
             self._beginning = None
         return chunk
+
+    def _judge(self, taken: int) -> None:
+        """Judge the pace; while it is good, the ranges begin further on."""
+        if self._is_slow or taken < JUDGED:
+            return
+        # Stores pause once, until they have what they send next.
+        self._is_slow = self._waited - self._longest >= taken / FAST
+        if not self._is_slow:
+            self._stop = self._start = min(taken + PART, self._info.size)
 
     def _fetch_more(self) -> None:
         while len(self._under_way) < _AT_ONCE and self._start < self._info.size:

@@ -128,6 +128,8 @@ class S3Bucket(CopyingBucket):
         if mode is Write.CREATE and len(whole) >= _WORTH_A_LOOK:
             await self.refuse_standing(key)
         receipt = await self.settled(key, is_ours, mode, send)
+        if receipt.size == len(whole):
+            return receipt
         # Of what stands by this write, nobody knows the length better.
         return replace(receipt, size=len(whole))
 

@@ -41,8 +41,7 @@ class MultipartBucket(ConditionalBucket):
 
     def filled(self, info: PutInfo) -> PutInfo:
         """Return metadata with creation time and write id."""
-        return replace(
-            info,
+        return info.with_valid(
             created=info.created or self.s3.now(),
             write_id=info.write_id or uuid4().hex,
         )

@@ -28,10 +28,7 @@ _TEXTS: Final = {
 
 def headers_of(response: aiohttp.ClientResponse) -> dict[str, str]:
     """Return an answer's headers by lower-case name."""
-    return {
-        name.decode("ascii", "replace").lower(): text.decode("utf-8", "surrogateescape")
-        for name, text in response.raw_headers
-    }
+    return {name.lower(): text for name, text in response.headers.items()}
 
 
 def answer_of(status: int, headers: Mapping[str, str]) -> dict[str, Any] | None:
