@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from coatcheck._core.digests import digest_of
 from coatcheck._core.expiry import is_as_read
-from coatcheck._core.names import MAX_KEY_BYTES
-from coatcheck.errors import InvalidName
+from coatcheck._core.names import check_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,12 +36,8 @@ class ScopedOneStep:
         self, stem: str, body: bytes, *, algorithm: DigestAlgorithm, info: PutInfo
     ) -> Named:
         stem = self._prefix + stem
-        length = len(stem.encode()) + 1 + algorithm.hex_length
-        if length > MAX_KEY_BYTES:
-            raise InvalidName(
-                f"key {stem[:80]!a} has {length} bytes with its prefix and digest;"
-                f" at most {MAX_KEY_BYTES} are possible"
-            )
+        # With prefix and digest it may be too long.
+        check_key(f"{stem}.{'0' * algorithm.hex_length}")
         return await self._inner.create(stem, body, algorithm=algorithm, info=info)
 
     async def read(self, key: str, digest: str) -> Held | None:

@@ -130,11 +130,7 @@ class ObjectLookup:
         small = with_body and status.st_size <= SMALL
         held = status.st_size if small else min(status.st_size, _FIRST_TAIL)
         end, length = self._read_end(descriptor, status.st_size, held)
-        record = unpack_tail(end[len(end) - length :], status.st_size)
-        if key is not None and record.key != key:
-            raise IntegrityError(
-                f"object {key!a} holds the record of another key; its file was moved"
-            )
+        record = _record_of(end[len(end) - length :], status.st_size, key)
         return Found(
             descriptor=descriptor,
             record=record,
@@ -151,19 +147,20 @@ class ObjectLookup:
         """
         descriptor = self.open(key)
         try:
-            size = self._stat(descriptor).st_size
+            status = self._stat(descriptor)
+            size = status.st_size
             if size > SMALL:
                 return None
             whole, length = self._read_end(descriptor, size, size)
-            plain = unpack_plain_tail(whole[size - length :], size)
-            if plain is not None and plain.key == key:
-                return SmallObject(whole[: plain.size], plain.info, plain.created)
-            found = self.read(descriptor, key, with_body=True)
         finally:
             self.disk.calls.close(descriptor)
-        if found.body is None:
-            return None
-        return SmallObject(found.body, found.info, found.info.created)
+        tail = whole[size - length :]
+        plain = unpack_plain_tail(tail, size)
+        if plain is not None and plain.key == key:
+            return SmallObject(whole[: plain.size], plain.info, plain.created)
+        record = _record_of(tail, size, key)
+        info = object_info(record, status.st_mtime_ns)
+        return SmallObject(whole[: record.size], info, info.created)
 
     def _stat(self, descriptor: int) -> os.stat_result:
         status = self.disk.calls.stat(descriptor)
@@ -189,3 +186,13 @@ class ObjectLookup:
     def absent(self, key: str) -> ObjectNotFound:
         """Return the error that says that there is no such object."""
         return ObjectNotFound(f"no object {ascii(key)[:200]} in bucket {self.bucket!a}")
+
+
+def _record_of(tail: bytes, file_size: int, key: str | None) -> Record:
+    """Read a file's record, which must be the key's; None takes any."""
+    record = unpack_tail(tail, file_size)
+    if key is not None and record.key != key:
+        raise IntegrityError(
+            f"object {key!a} holds the record of another key; its file was moved"
+        )
+    return record
